@@ -1,0 +1,110 @@
+"""Text with units, parsed once: `30s`, `1h30m`, `512Mi`, `120/s`, `5%`.
+
+Every parser returns a float in the unit that field names use (seconds, MiB, requests per second, a share of 0..1) and
+raises ValueError with what was expected. Durations follow Go (`1h30m`, `1.5h`; a bare number is seconds).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_MIB = {
+    "": 1 / 1048576, "k": 1000 / 1048576, "M": 1e6 / 1048576, "G": 1e9 / 1048576, "T": 1e12 / 1048576,
+    "Ki": 1 / 1024, "Mi": 1.0, "Gi": 1024.0, "Ti": 1048576.0,
+}  # fmt: skip
+
+
+def _number(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected {what}, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"expected {what}, got {value}")
+    return float(value)
+
+
+def duration(value: Any) -> float:
+    """Seconds of a duration.
+
+    >>> duration("1h30m"), duration("1.5h"), duration(90)
+    (5400.0, 5400.0, 90.0)
+    """
+    what = "a duration such as 30s, 5m or 1h30m"
+    if isinstance(value, str):
+        text = value.strip()
+        parts = _DURATION.findall(text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            try:
+                return non_negative(float(text), what)
+            except ValueError:
+                raise ValueError(f"expected {what}, got {value!r}") from None
+        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return non_negative(_number(value, what), what)
+
+
+def non_negative(value: float, what: str) -> float:
+    """The value itself, or an error when it is negative or not a number."""
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"expected {what}, 0 or more, got {value}")
+    return value
+
+
+def quantity_mib(value: Any) -> float:
+    """MiB of a Kubernetes quantity of memory.
+
+    >>> quantity_mib("512Mi"), quantity_mib("1Gi")
+    (512.0, 1024.0)
+    """
+    what = "a quantity of memory such as 512Mi or 1Gi"
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGT]i?|Ki)?", value.strip())
+        if not found:
+            raise ValueError(f"expected {what}, got {value!r}")
+        return float(found[1]) * _MIB[found[2] or ""]
+    return non_negative(_number(value, what), what) * _MIB[""]
+
+
+def rate(value: Any) -> float:
+    """Events per second.
+
+    >>> rate("120/s"), rate("100/min"), rate("10M/d")
+    (120.0, 1.6666666666666667, 115.74074074074075)
+    """
+    what = "a rate such as 120/s, 100/min or 10M/d"
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)/(s|min|m|h|d)", value.strip())
+        if not found:
+            raise ValueError(f"expected {what}, got {value!r}")
+        per = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[found[3]]
+        return float(found[1]) * {"": 1.0, "k": 1e3, "M": 1e6}[found[2]] / per
+    raise ValueError(f"expected {what}, got {value!r}")
+
+
+def share(value: Any) -> float:
+    """A share between 0 and 1 of `5%` or `0.05`.
+
+    >>> share("5%"), share(0.05)
+    (0.05, 0.05)
+    """
+    what = "a percentage such as 5% (or a share between 0 and 1)"
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)%", value.strip())
+        if not found:
+            raise ValueError(f"expected {what}, got {value!r}")
+        number = float(found[1]) / 100
+    else:
+        number = _number(value, what)
+    if not 0 <= number <= 1:
+        raise ValueError(f"expected {what}, got {value!r}")
+    return number
+
+
+Duration = Annotated[float, BeforeValidator(duration), Field(json_schema_extra={"type": "string", "examples": ["30s"]})]
+Mib = Annotated[float, BeforeValidator(quantity_mib), Field(json_schema_extra={"type": "string", "examples": ["512Mi"]})]
+Rate = Annotated[float, BeforeValidator(rate), Field(json_schema_extra={"type": "string", "examples": ["120/s"]})]
+Share = Annotated[float, BeforeValidator(share), Field(json_schema_extra={"type": "string", "examples": ["5%"]})]

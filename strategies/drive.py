@@ -1,0 +1,349 @@
+"""The only runtime of a tree of programs: resume, spawn, join, cancel, throw, ties.
+
+House rules:
+
+* A driver supplies a clock and a pair of hands: `now_us`, `call_later` and `perform`. It never resumes a program.
+* Time is whole microseconds. Things due at the same instant happen in the order in which they were asked for.
+* Everything a program learns comes through an answer, so recorded answers replay to the same decisions (`tape.py`).
+
+Laws of failure: a program that ends with `Abort` or `Inconclusive` first cancels its siblings when it aborts, then the
+reason is thrown into its parent. While a parent handles an `Abort`, no second one is thrown: it becomes a `Note`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FrameType, GeneratorType
+from typing import Any, Final, Protocol
+
+from strategies.effects import (
+    Abort,
+    Answer,
+    Cancel,
+    Done,
+    Effect,
+    Fate,
+    Inconclusive,
+    Join,
+    Joined,
+    Measure,
+    Note,
+    Outcome,
+    Program,
+    Query,
+    Release,
+    Spawn,
+    Spawned,
+    Strategy,
+    Wait,
+)
+from strategies.legal import IN_CHILD, TABLE, Phase
+
+MICROSECONDS: Final = 1_000_000
+
+
+class StrategyError(Exception):
+    """A strategy broke the contract; the text names the strategy, the file and the line."""
+
+
+class Refused(Exception):
+    """Raised by a world: a person said stop. Becomes an `Abort` in the program that asked."""
+
+
+class _Pending:
+    """The answer comes later, through `reply`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "PENDING"
+
+
+PENDING: Final = _Pending()
+Reply = Callable[[Answer | Abort], None]
+
+
+class World(Protocol):
+    """What a driver supplies."""
+
+    def now_us(self) -> int:
+        """Microseconds since the rollout began."""
+        ...
+
+    def call_later(self, delay_us: int, function: Callable[[], None]) -> None:
+        """Call a function once, `delay_us` from now; equal instants run first in, first out."""
+        ...
+
+    def perform(self, effect: Effect, reply: Reply) -> Answer | _Pending:
+        """Perform an effect: answer at once, or return PENDING and call `reply` later with the answer."""
+        ...
+
+
+class Recorder(Protocol):
+    """Sees everything that a strategy asks and learns; used by tapes, traces and journals."""
+
+    def __call__(self, at_us: int, kind: str, task: int, name: str, what: Any) -> None:
+        """`kind` is start, effect, answer, throw or end."""
+        ...
+
+
+class _Task:
+    __slots__ = ("children", "ended", "epoch", "handling", "name", "number", "parent", "program", "waiting_for")
+
+    def __init__(self, number: int, name: str, program: Program, parent: _Task | None) -> None:
+        self.number = number
+        self.name = name
+        self.program = program
+        self.parent = parent
+        self.children: list[_Task] = []
+        self.epoch = 0  # raised at each resume, so that an answer that comes too late is not taken for a fresh one
+        self.ended = False
+        self.handling = False  # an Abort was thrown into it
+        self.waiting_for: set[int] | None = None
+
+
+class _Ticket:
+    """One outstanding answer of one program; the second answer, or one that is out of date, is dropped."""
+
+    __slots__ = ("epoch", "runtime", "task")
+
+    def __init__(self, runtime: Runtime, task: _Task) -> None:
+        self.runtime = runtime
+        self.task = task
+        self.epoch = task.epoch
+
+    def __call__(self, answer: Answer | Abort) -> None:
+        task = self.task
+        if task.ended or task.epoch != self.epoch:
+            return
+        self.runtime.resume(task, answer)
+
+    def after_wait(self) -> None:
+        task = self.task
+        if task.ended or task.epoch != self.epoch:
+            return
+        runtime = self.runtime
+        runtime.resume(task, Done(runtime.world.now_us() / MICROSECONDS))
+
+
+class Runtime:
+    """Runs one strategy, with everything it spawns, in one world."""
+
+    __slots__ = ("_next", "fate", "main", "phase", "reads", "record", "strategy", "tasks", "world")
+
+    def __init__(
+        self, world: World, strategy: Strategy, release: Release, *, record: Recorder | None = None
+    ) -> None:
+        self.world = world
+        self.strategy = strategy
+        self.reads: frozenset[Query] = frozenset(strategy.reads)
+        self.record = record
+        self.phase = Phase.UNDECIDED
+        self.fate: Fate | None = None
+        self._next = 1
+        program = strategy.program(release)
+        if not isinstance(program, GeneratorType):
+            raise StrategyError(
+                f"strategy {strategy.name!r} returned {program!r}; a strategy is a generator function, did you forget to yield?"
+            )
+        self.main = _Task(0, strategy.name, program, None)
+        self.tasks = {0: self.main}
+
+    def start(self) -> None:
+        """Run the strategy up to its first wait."""
+        self.start_task(0)
+
+    def start_task(self, number: int) -> None:
+        """Run a program up to its first wait (a driver needs this only to replay a tape)."""
+        task = self.tasks.get(number)
+        if task is None or task.ended:
+            return
+        if self.record is not None:
+            self.record(self.world.now_us(), "start", task.number, task.name, None)
+        self.resume(task, None)
+
+    def deliver(self, number: int, answer: Answer | Abort) -> None:
+        """Answer what a program waits for; used to replay a tape."""
+        self.resume(self.tasks[number], answer)
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    def resume(self, task: _Task, answer: Answer | Abort | None) -> None:
+        """Give a program its answer (an exception is thrown in) and perform what it asks next, until it waits."""
+        program, record, world = task.program, self.record, self.world
+        while True:
+            task.epoch += 1
+            if record is not None and answer is not None:
+                kind = "throw" if isinstance(answer, Exception) else "answer"
+                record(world.now_us(), kind, task.number, task.name, answer)
+            try:
+                if isinstance(answer, Exception):
+                    task.handling = task.handling or isinstance(answer, Abort)
+                    effect = program.throw(answer)
+                else:
+                    effect = program.send(answer)
+            except StopIteration as end:
+                self._ended(task, end.value)
+                return
+            except (Abort, Inconclusive) as failure:
+                self._failed(task, failure)
+                return
+            except StrategyError:
+                raise
+            except Exception as error:
+                raise StrategyError(f"strategy {self.strategy.name!r}, {_where(error)}: {error!r}") from error
+            kind_of = effect.__class__
+            if task.parent is None:
+                phase = TABLE[self.phase].get(kind_of)
+                if phase is None:
+                    raise self._illegal(task, effect)
+                self.phase = phase
+            elif kind_of not in IN_CHILD:
+                raise self._illegal(task, effect)
+            if record is not None:
+                record(world.now_us(), "effect", task.number, task.name, effect)
+            if kind_of is Wait:
+                world.call_later(max(0, round(effect.seconds * MICROSECONDS)), _Ticket(self, task).after_wait)  # type: ignore[attr-defined]
+                return
+            if kind_of is Measure and effect.query not in self.reads:  # type: ignore[attr-defined]
+                raise StrategyError(
+                    f"strategy {self.strategy.name!r}, {_line(task.program)}: measured {effect.query} which it did not "  # type: ignore[attr-defined]
+                    f"declare in reads; declared: {sorted(map(repr, self.reads)) or 'nothing'}"
+                )
+            if kind_of is Spawn:
+                answer = self._spawn(task, effect)  # type: ignore[arg-type]
+            elif kind_of is Join:
+                joined = self._join(task, effect)  # type: ignore[arg-type]
+                if joined is None:
+                    return
+                answer = joined
+            elif kind_of is Cancel:
+                self._cancel(self.tasks.get(effect.handle))  # type: ignore[attr-defined]
+                answer = Done(world.now_us() / MICROSECONDS)
+            else:
+                try:
+                    given = world.perform(effect, _Ticket(self, task))
+                except Refused as refusal:
+                    answer = Abort(str(refusal))
+                    continue
+                if given is PENDING:
+                    return
+                answer = given  # type: ignore[assignment]
+
+    # -- the tree -------------------------------------------------------------------------------------------------
+
+    def _spawn(self, parent: _Task, effect: Spawn) -> Spawned:
+        number = self._next
+        self._next += 1
+        child = _Task(number, effect.name, effect.factory(), parent)
+        self.tasks[number] = child
+        parent.children.append(child)
+        self.world.call_later(0, lambda: self.start_task(number))
+        return Spawned(self.world.now_us() / MICROSECONDS, number)
+
+    def _join(self, task: _Task, effect: Join) -> Joined | None:
+        unknown = [handle for handle in effect.handles if handle not in self.tasks]
+        if unknown:
+            raise StrategyError(f"strategy {self.strategy.name!r}, {_line(task.program)}: no program {unknown[0]} to join")
+        open_handles = {handle for handle in effect.handles if not self.tasks[handle].ended}
+        if not open_handles:
+            return Joined(self.world.now_us() / MICROSECONDS)
+        task.waiting_for = open_handles
+        return None
+
+    def _cancel(self, task: _Task | None) -> None:
+        if task is None or task.ended:
+            return
+        task.ended = True
+        for child in task.children:
+            self._cancel(child)
+        task.program.close()
+        if self.record is not None:
+            self.record(self.world.now_us(), "end", task.number, task.name, "cancelled")
+
+    def _ended(self, task: _Task, value: Any) -> None:
+        task.ended = True
+        for child in task.children:
+            self._cancel(child)
+        if self.record is not None:
+            self.record(self.world.now_us(), "end", task.number, task.name, value)
+        if task.parent is None:
+            if not isinstance(value, Fate):
+                raise StrategyError(f"strategy {self.strategy.name!r} ended with {value!r}; a strategy returns a Fate")
+            self.fate = value
+            return
+        self._release_joiner(task)
+
+    def _release_joiner(self, task: _Task) -> None:
+        parent = task.parent
+        if parent is None or parent.waiting_for is None:
+            return
+        parent.waiting_for.discard(task.number)
+        if not parent.waiting_for:
+            parent.waiting_for = None
+            self.resume(parent, Joined(self.world.now_us() / MICROSECONDS))
+
+    def _failed(self, task: _Task, failure: Abort | Inconclusive) -> None:
+        task.ended = True
+        for child in task.children:
+            self._cancel(child)
+        if self.record is not None:
+            self.record(self.world.now_us(), "end", task.number, task.name, failure)
+        parent = task.parent
+        if parent is None:
+            raise StrategyError(
+                f"strategy {self.strategy.name!r} let {type(failure).__name__}({failure}) escape; "
+                "it must handle it and return a Fate"
+            )
+        if parent.ended:
+            return
+        if isinstance(failure, Abort):
+            for sibling in parent.children:
+                self._cancel(sibling)
+            if parent.handling:
+                self._note(parent, f"{task.name}: {failure}")
+                self._release_joiner(task)
+                return
+        parent.waiting_for = None
+        self.resume(parent, failure)  # type: ignore[arg-type]
+
+    def _note(self, task: _Task, text: str) -> None:
+        effect = Note(text)
+        if self.record is not None:
+            self.record(self.world.now_us(), "effect", task.number, task.name, effect)
+        self.world.perform(effect, _nobody)
+
+    def _illegal(self, task: _Task, effect: object) -> StrategyError:
+        where = f"strategy {self.strategy.name!r}, {_line(task.program)}"
+        if not isinstance(effect, Effect):
+            return StrategyError(f"{where}: yielded {effect!r}, which is not an effect")
+        role = f"in phase {self.phase}" if task.parent is None else "in a spawned program"
+        return StrategyError(f"{where}: {type(effect).__name__} is not legal {role}")
+
+
+
+
+def _nobody(_: Answer | Abort) -> None:
+    """Takes the answer of an effect that no program waits for."""
+
+
+def _line(program: Any) -> str:
+    """File and line where a suspended program stands, in its innermost `yield from`."""
+    place = "already ended"
+    while isinstance(program, GeneratorType):
+        frame: FrameType | None = program.gi_frame
+        if frame is None:
+            break
+        place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        program = program.gi_yieldfrom
+    return place
+
+
+def _where(error: BaseException) -> str:
+    """File and line where an exception was raised."""
+    trace = error.__traceback__
+    if trace is None:
+        return "unknown place"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
