@@ -49,7 +49,7 @@ check: setup ## format, lint, types, import contracts, generated text
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/generate.py --check
 
 .PHONY: format
