@@ -129,7 +129,7 @@ class _Ticket:
 class Runtime:
     """Runs one strategy, with everything it spawns, in one world."""
 
-    __slots__ = ("_next", "fate", "main", "phase", "reads", "record", "strategy", "tasks", "world")
+    __slots__ = ("_next", "ended_us", "fate", "main", "phase", "reads", "record", "strategy", "tasks", "world")
 
     def __init__(
         self, world: World, strategy: Strategy, release: Release, *, record: Recorder | None = None
@@ -140,6 +140,7 @@ class Runtime:
         self.record = record
         self.phase = Phase.UNDECIDED
         self.fate: Fate | None = None
+        self.ended_us = -1  #: when the strategy returned its fate
         self._next = 1
         program = strategy.program(release)
         if not isinstance(program, GeneratorType):
@@ -271,6 +272,7 @@ class Runtime:
             if not isinstance(value, Fate):
                 raise StrategyError(f"strategy {self.strategy.name!r} ended with {value!r}; a strategy returns a Fate")
             self.fate = value
+            self.ended_us = self.world.now_us()
             return
         self._release_joiner(task)
 

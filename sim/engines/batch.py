@@ -1,0 +1,184 @@
+"""The Monte Carlo engine: a chunk of replications at once, each with its own heap and its own exact times.
+
+One round is one scrape: each replication runs its control events up to its own k-th scrape, then the counts of all are
+drawn in one call. A replication whose strategy measures stands still until the question is answered for all who ask.
+One that has ended, or that reads nothing, runs to the horizon and leaves the rounds; the rest of its counts is one
+draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.clock import FAR, Heap
+from sim.engines.plane import Lane, Plane
+from sim.model import US, ChunkDraws, Model
+from sim.exposure import Exposure
+from sim.rows import Ends, Rows, finish
+from sim.scrape import Store
+from sim.seeds import CHUNK, stream
+from sim.traffic import Arrivals
+from sim.world import SimulatedCluster
+from strategies.drive import Recorder, Reply, Runtime
+from strategies.effects import Measured, Query, Strategy
+
+IntArray = NDArray[np.int64]
+#: counts of an interval instead of drawn ones: (rows [A], scrape k or -1 for the end) -> [A, V, G, 1 + C]
+Source = Callable[[IntArray, int, Any], IntArray]
+TAIL: Final = -1
+
+
+class Chunk:
+    """One chunk of replications of one strategy in one scenario."""
+
+    def __init__(
+        self,
+        model: Model,
+        strategy: Strategy,
+        root: int,
+        chunk: int,
+        *,
+        replications: int = CHUNK,
+        record: Callable[[int], Recorder | None] | None = None,
+        log: Callable[[int], Callable[[int, str, str, dict[str, Any]], None] | None] | None = None,
+        source: Source | None = None,
+        tap: Callable[[IntArray, int, IntArray], None] | None = None,
+    ) -> None:
+        """`record` and `log` give an observer for a replication, or None; `source` replaces the draws, `tap` sees them."""
+        self.model, self.strategy, self.chunk = model, strategy, chunk
+        self.count = replications
+        draws = self.draws = ChunkDraws(model, root, chunk)
+        self.rng = stream(root, chunk, "counts")
+        self.finish_rng = stream(root, chunk, "finish")
+        self.plane = Plane(model, CHUNK, draws.offset_seconds)
+        self.store = Store(model, CHUNK)
+        self.store.phase_us[:] = draws.phase_us
+        self.source, self.tap = source, tap
+        self.clocks = [Heap() for _ in range(replications)]
+        self.lanes: list[Lane] = []
+        self.worlds: list[SimulatedCluster] = []
+        self.runtimes: list[Runtime] = []
+        for row in range(replications):
+            self._build(row, record(row) if record else None, log(row) if log else None)
+        self.cumulative = np.zeros((CHUNK, 2, 1 + len(model.buckets_seconds)), dtype=np.int64)
+        self.ends = Ends(model, CHUNK)
+        self.next_us = np.zeros(replications, dtype=np.int64)
+
+    def _build(self, row: int, record: Recorder | None, log: Any) -> None:
+        clock = self.clocks[row]
+        arrivals = Arrivals(self.model.law, self.draws.offset_seconds[row], self.model.knots, self.model.cumulative)
+        lane = Lane(self.plane, row, clock, arrivals)
+        world = SimulatedCluster(self.model, self.draws, row, clock, lane, arrivals, log=log)
+        self.lanes.append(lane)
+        self.worlds.append(world)
+        self.runtimes.append(Runtime(world, self.strategy, self.model.release, record=record))
+
+    # -- the run --------------------------------------------------------------------------------------------------
+
+    def run(self) -> Rows:
+        """Run all replications to the horizon."""
+        model = self.model
+        for row, runtime in enumerate(self.runtimes):
+            self.clocks[row].call_at(0, _start, runtime)
+        active: IntArray = np.arange(self.count, dtype=np.int64)
+        k = 0
+        while active.size:
+            scrape_us = self.store.phase_us[active] + k * model.interval_us
+            inside = scrape_us <= model.horizon_us
+            self._run_until(active, np.where(inside, scrape_us, model.horizon_us + 1), k - 1)
+            stays = inside & self._reading(active)
+            for row in active[~stays].tolist():
+                self.clocks[row].run_until(model.horizon_us + 1)
+            active = active[stays]
+            if active.size:
+                self._scrape(active, scrape_us[stays], k)
+            k += 1
+        return self._finish()
+
+    def _reading(self, rows: IntArray) -> NDArray[np.bool_]:
+        if not self.strategy.reads:
+            return np.zeros(rows.size, dtype=bool)
+        runtimes = self.runtimes
+        return np.fromiter((runtimes[row].fate is None for row in rows.tolist()), dtype=bool, count=rows.size)
+
+    def _run_until(self, rows: IntArray, limits: IntArray, k: int) -> None:
+        """Run control events due before each replication's limit; all that measure are answered together."""
+        due = self.next_us[rows] < limits
+        waiting = list(zip(rows[due].tolist(), limits[due].tolist(), strict=True))
+        clocks, next_us = self.clocks, self.next_us
+        while waiting:
+            blocked = []
+            for row, limit in waiting:
+                clock = clocks[row]
+                clock.run_until(limit)
+                if clock.blocked:
+                    blocked.append((row, limit))
+                else:
+                    next_us[row] = clock.heap[0][0] if clock.heap else FAR
+            if blocked:
+                self._answer(k)
+            waiting = blocked
+
+    def _answer(self, k: int) -> None:
+        pending, self.plane.pending = self.plane.pending, []
+        groups: dict[Query, list[tuple[int, Reply, int]]] = {}
+        for row, query, reply, now in pending:
+            groups.setdefault(query, []).append((row, reply, now))
+        for query, asked in groups.items():
+            rows = np.array([row for row, _, _ in asked], dtype=np.int64)
+            now_us = np.array([now for _, _, now in asked], dtype=np.int64)
+            value, requests, errors, empty = self.store.answer(query, rows, now_us, np.full(rows.size, k))
+            later = self.model.query_us
+            answers = zip(asked, value.tolist(), requests.tolist(), errors.tolist(), empty.tolist(), strict=True)
+            for (row, reply, now), v, n, bad, none in answers:
+                at = now + later
+                measured = Measured(at / US, None) if none else Measured(at / US, v, n, bad)
+                clock = self.clocks[row]
+                clock.call_at(at, _deliver, (reply, measured))
+                clock.blocked = False
+
+    def _scrape(self, rows: IntArray, time_us: IntArray, k: int) -> None:
+        counts = self._counts(rows, time_us, k)
+        self.ends.interval(rows, time_us, counts)
+        self.cumulative[rows] += counts.sum(axis=2)
+        self.store.put(k, rows, self.cumulative[rows])
+        born = self.store.born
+        unborn = (born[rows] > k).any(axis=1)
+        if unborn.any():
+            late = rows[unborn]
+            since = np.array([self.worlds[row].pods.born_us for row in late.tolist()])
+            exists = (since >= 0) & (since <= time_us[unborn][:, None])
+            born[late] = np.where(exists, np.minimum(born[late], k), born[late])
+
+    def _counts(self, rows: IntArray, time_us: IntArray, k: int) -> IntArray:
+        exposure = self.plane.collect(rows, time_us)
+        counts = self.plane.draw(rows, exposure, self.rng) if self.source is None else self.source(rows, k, exposure)
+        if self.tap is not None:
+            self.tap(rows, k, counts)
+        return counts
+
+    def _finish(self) -> Rows:
+        rows = np.arange(self.count, dtype=np.int64)
+        end = np.full(self.count, self.model.horizon_us, dtype=np.int64)
+        counts = self._counts(rows, end, TAIL)
+        self.ends.interval(rows, end, counts)
+        self.cumulative[rows] += counts.sum(axis=2)
+        return finish(self.model, self.draws, self.worlds, self.runtimes, self.ends, self._exposures(), self.finish_rng)
+
+    def _exposures(self) -> list[Exposure]:
+        return [
+            Exposure(lane.segments, world.arrivals, self.plane.classes[row])
+            for row, (lane, world) in enumerate(zip(self.lanes, self.worlds, strict=True))
+        ]
+
+
+def _start(runtime: Runtime) -> None:
+    runtime.start()
+
+
+def _deliver(due: tuple[Reply, Measured]) -> None:
+    due[0](due[1])

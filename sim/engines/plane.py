@@ -1,0 +1,125 @@
+"""The `iid` data plane of a chunk: exposure per revision, regime and outcome, and the counts drawn from it.
+
+Between two control events everything is constant but the rate of traffic, whose integral is Lambda. So requests are
+drawn, not walked: the exposure of an interval is the integral of rate x share x P(outcome), and independent Poisson
+counts with these means are exact (thinning). Axes: R replications, V revisions, G regimes, C latency classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.clock import Heap
+from sim.model import Model
+from sim.traffic import Arrivals
+from sim.world import Flow
+from strategies.drive import Reply
+from strategies.effects import Query
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Segment = tuple[int, float, Flow, int]  #: (since when, Lambda there, flow, regime)
+
+
+class Plane:
+    """Exposure of a whole chunk, as arrays that lanes write one element at a time and scrapes read at once."""
+
+    def __init__(self, model: Model, replications: int, offsets_seconds: list[float]) -> None:
+        regimes, classes = model.regimes, len(model.buckets_seconds)
+        self.model = model
+        self.exposure = np.zeros((replications, 2, regimes, 2))  #: since the last scrape: (failed, succeeded)
+        self.rate = np.zeros((replications, 2, 2))  #: per request: share x P(failed), share x P(succeeded)
+        self.regime = np.zeros(replications, dtype=np.int64)
+        self.seen = np.zeros(replications)  #: Lambda up to which exposure is counted
+        self.classes = np.zeros((replications, 2, regimes, classes))  #: P(latency class | succeeded)
+        self.total = np.zeros((replications, 2, regimes, 2))  #: exposure of the whole run
+        self.offset = np.asarray(offsets_seconds)
+        self.base = model.law.at(self.offset)
+        self.views = (_flat(self.exposure), _flat(self.rate), _flat(self.seen))
+        self.pending: list[tuple[int, Query, Reply, int]] = []
+
+    def cumulative(self, rows: IntArray, time_us: IntArray) -> FloatArray:
+        """Lambda of each replication at its own time; shape [A]."""
+        return self.model.law.at(self.offset[rows] + time_us * 1e-6) - self.base[rows]
+
+    def collect(self, rows: IntArray, time_us: IntArray) -> FloatArray:
+        """Exposure since the last scrape, which is set back to 0; shape [A, V, G, 2]."""
+        now = self.cumulative(rows, time_us)
+        passed = np.maximum(now - self.seen[rows], 0.0)
+        self.seen[rows] = now
+        exposure = self.exposure[rows]
+        exposure[np.arange(rows.size), :, self.regime[rows]] += passed[:, None, None] * self.rate[rows]
+        self.exposure[rows] = 0.0
+        self.total[rows] += exposure
+        return exposure
+
+    def draw(self, rows: IntArray, exposure: FloatArray, rng: np.random.Generator) -> IntArray:
+        """Counts of an interval; shape [A, V, G, 1 + C]: failed, then successful by latency class."""
+        means = np.empty((*exposure.shape[:3], 1 + self.classes.shape[3]))
+        means[..., 0] = exposure[..., 0]
+        np.multiply(exposure[..., 1:], self.classes[rows], out=means[..., 1:])
+        return rng.poisson(means)
+
+
+def _flat(array: NDArray[Any]) -> memoryview:
+    return memoryview(array.reshape(-1))
+
+
+class Lane:
+    """The data plane of one replication inside a chunk's `Plane`."""
+
+    __slots__ = ("_at_us", "_clock", "_exposure", "_plane", "_rate", "_regime", "_regimes", "_row", "_seen", "segments")
+
+    def __init__(self, plane: Plane, row: int, clock: Heap, arrivals: Arrivals) -> None:
+        self._plane, self._row, self._clock = plane, row, clock
+        self._at_us: Callable[[int], float] = arrivals.at_us
+        self._exposure, self._rate, self._seen = plane.views
+        self._regime = 0
+        self._regimes = plane.model.regimes
+        self.segments: list[Segment] = []
+
+    def _advance(self) -> float:
+        now = self._at_us(self._clock.now_us)
+        row = self._row
+        passed = now - self._seen[row]
+        if passed > 0:
+            exposure, rate, regimes = self._exposure, self._rate, self._regimes
+            stable = 2 * (2 * row * regimes + self._regime)
+            canary = stable + 2 * regimes
+            at = 4 * row
+            exposure[stable] += passed * rate[at]
+            exposure[stable + 1] += passed * rate[at + 1]
+            exposure[canary] += passed * rate[at + 2]
+            exposure[canary + 1] += passed * rate[at + 3]
+            self._seen[row] = now
+        return now
+
+    def flow(self, flow: Flow) -> None:
+        """See `DataPlane`."""
+        now = self._advance()
+        stable, stable_fails, canary, canary_fails = flow
+        rate, at = self._rate, 4 * self._row
+        rate[at] = stable * stable_fails
+        rate[at + 1] = stable * (1.0 - stable_fails)
+        rate[at + 2] = canary * canary_fails
+        rate[at + 3] = canary * (1.0 - canary_fails)
+        self.segments.append((self._clock.now_us, now, flow, self._regime))
+
+    def regime(self, regime: int, slow: tuple[Any, Any]) -> None:
+        """See `DataPlane`."""
+        now = self._advance()
+        self._regime = regime
+        self._plane.regime[self._row] = regime
+        self._plane.classes[self._row, 0, regime] = slow[0]
+        self._plane.classes[self._row, 1, regime] = slow[1]
+        if self.segments:
+            self.segments.append((self._clock.now_us, now, self.segments[-1][2], regime))
+
+    def measure(self, query: Query, reply: Reply) -> None:
+        """See `DataPlane`; the replication stands still until the whole chunk is answered."""
+        self._plane.pending.append((self._row, query, reply, self._clock.now_us))
+        self._clock.blocked = True

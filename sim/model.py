@@ -1,0 +1,230 @@
+"""A scenario compiled for the engines: constants in the units of the engines, and the draws of one chunk of worlds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from scenarios.schema import LatencyFault, LatencyLaw, MemoryLeakFault, PoolLeakFault, Scenario, Severity
+from sim import traffic
+from sim.seeds import BLOCK, CHUNK, LIVES, stream
+from strategies.effects import Query, Release
+
+FloatArray = NDArray[np.float64]
+US: Final = 1_000_000
+Z99: Final = 2.3263478740408408  # standard normal quantile of 0.99
+
+
+def us(seconds: float) -> int:
+    """Whole microseconds of a time."""
+    return round(seconds * US)
+
+
+class Latency:
+    """The log-normal law of response times, with a share of requests delayed by faults.
+
+    `survival(x)` is P(latency > x) when each of the faults adds its delay to its share independently.
+    """
+
+    def __init__(self, law: LatencyLaw) -> None:
+        self.log_median = math.log(law.p50_seconds)
+        self.sigma = (math.log(law.p99_seconds) - self.log_median) / Z99
+        self.mean_seconds = law.p50_seconds * math.exp(self.sigma**2 / 2)
+
+    def below(self, seconds: float) -> float:
+        """P(latency <= seconds) without faults."""
+        if seconds <= 0:
+            return 0.0
+        if self.sigma == 0:
+            return 1.0 if math.log(seconds) >= self.log_median else 0.0
+        return 0.5 * math.erfc(-(math.log(seconds) - self.log_median) / (self.sigma * math.sqrt(2)))
+
+    def below_with(self, seconds: float, delays: list[tuple[float, float]]) -> float:
+        """P(latency <= seconds) with (added seconds, share of requests) of each fault that acts."""
+        if not delays:
+            return self.below(seconds)
+        (added, share), rest = delays[0], delays[1:]
+        return share * self.below_with(seconds - added, rest) + (1 - share) * self.below_with(seconds, rest)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything an engine needs to know of a scenario, read once.
+
+    `buckets_seconds` are the upper bounds of the latency classes of successful responses, the last one infinite; the
+    first `fast_classes` of them are within the objective. Without latency queries there are two: fast and slow.
+    """
+
+    scenario: Scenario
+    release: Release
+    reads: tuple[Query, ...]
+    horizon_us: int
+    interval_us: int
+    query_us: int
+    law: traffic.Law
+    knots: list[float]
+    cumulative: list[float]
+    latency: Latency
+    buckets_seconds: tuple[float, ...]
+    fast_classes: int
+    regimes: int
+    from_start: bool  #: a fault acts from time 0 on, so that regime 0 counts as faulty
+    window_scrapes: int
+    targets: tuple[bool, bool]  #: which revisions the faults sit in: (stable, canary)
+
+
+def compile_model(scenario: Scenario, reads: tuple[Query, ...]) -> Model:
+    """Read a scenario once, for one strategy that asks `reads`."""
+    law = traffic.law(scenario.traffic, scenario.horizon_seconds)
+    limit = scenario.slo.latency_seconds
+    if any(query.quantity == "latency_quantile" for query in reads):
+        bounds = sorted({*scenario.metrics.buckets_seconds, limit})
+    else:
+        bounds = [limit]
+    late = sum(1 for fault in scenario.faults if fault.from_seconds > 0 or fault.from_weight is not None)
+    longest = max((query.window_seconds for query in reads), default=0.0)
+    interval = scenario.metrics.scrape_interval_seconds
+    return Model(
+        scenario=scenario,
+        release=Release(
+            replicas=scenario.service.replicas,
+            routed=scenario.router.kind == "weighted",
+            first=scenario.release.first,
+            returning=scenario.release.returning,
+        ),
+        reads=reads,
+        horizon_us=us(scenario.horizon_seconds),
+        interval_us=us(interval),
+        query_us=us(scenario.metrics.query_seconds),
+        law=law,
+        knots=law.knots_seconds.tolist(),
+        cumulative=law.cumulative.tolist(),
+        latency=Latency(scenario.service.latency),
+        buckets_seconds=(*bounds, math.inf),
+        fast_classes=bounds.index(limit) + 1,
+        regimes=1 + late,
+        from_start=late < len(scenario.faults),
+        window_scrapes=math.ceil(longest / interval) + 2,
+        targets=(
+            any(fault.on in ("stable", "both") for fault in scenario.faults),
+            any(fault.on in ("canary", "both") for fault in scenario.faults),
+        ),
+    )
+
+
+@dataclass
+class PodDraws:
+    """Start-up and lags of one revision's pods, as lists `[replication][ordinal]`; times in microseconds."""
+
+    scheduled_us: list[list[int]]  #: from creation to the start of the container
+    started_us: list[list[int]]  #: from the start of the container until the process can answer
+    lag_in_us: list[list[int]]  #: from Ready to traffic
+    lag_out_us: list[list[int]]  #: from not ready to no traffic
+    leaks: list[list[list[float]]] | None  #: requests one pod serves until its leak bites, per life
+
+
+class ChunkDraws:
+    """The worlds of one chunk: everything that is decided before the first request.
+
+    Attributes (lists of length 256 unless said): `bad`, `severity`, `offset_seconds` (into the traffic law),
+    `phase_us` (of the scrapes), `approvals_us` (list of 8 per replication, or None when nobody answers),
+    `shared_leak` (requests until a shared pool is empty).
+    """
+
+    def __init__(self, model: Model, root: int, chunk: int) -> None:
+        self.model, self.root, self.chunk = model, root, chunk
+        scenario = model.scenario
+        rng = stream(root, chunk, "world")
+        uniform = rng.random((3, CHUNK))
+        normal = rng.standard_normal(CHUNK)
+        faulty = bool(scenario.faults)
+        self.bad: list[bool] = ((uniform[0] < scenario.release.bad) & faulty).tolist()
+        self.severity: list[float] = _severity(scenario.release.severity, normal, uniform[1]).tolist()
+        self.phase_us: list[int] = (uniform[2] * model.interval_us).astype(np.int64).tolist()
+        starts = model.law.starts_seconds
+        chosen = (stream(root, chunk, "traffic").random(CHUNK) * starts.size).astype(np.int64)
+        self.offset_seconds: list[float] = starts[chosen].tolist()
+        people = scenario.people
+        self.approvals_us: list[list[int]] | None = None
+        if people.approval_seconds is not None:
+            delay = np.exp(people.spread * stream(root, chunk, "people").standard_normal((CHUNK, 8)))
+            self.approvals_us = np.rint(people.approval_seconds * US * delay).astype(np.int64).tolist()
+        self._pods: dict[tuple[int, int], PodDraws] = {}
+        self.shared_leak: list[float] = self._shared_leak()
+
+    def pods(self, revision: int, block: int) -> PodDraws:
+        """The draws of 32 ordinals of a revision, made when first needed."""
+        key = (revision, block)
+        if key not in self._pods:
+            self._pods[key] = self._draw_pods(revision, block)
+        return self._pods[key]
+
+    def _draw_pods(self, revision: int, block: int) -> PodDraws:
+        service = self.model.scenario.service
+        startup = service.startup
+        rng = stream(self.root, self.chunk, "pods", revision, block)
+        factor = np.exp(startup.spread * rng.standard_normal((3, CHUNK, BLOCK)))
+        lags = rng.random((2, CHUNK, BLOCK))
+        low, high = service.endpoint_lag_seconds
+        lag = np.rint((low + (high - low) * lags) * US).astype(np.int64)
+        scheduled = np.rint((startup.schedule_seconds * factor[0] + startup.pull_seconds * factor[1]) * US)
+        started = np.rint(startup.start_seconds * factor[2] * US)
+        return PodDraws(
+            scheduled.astype(np.int64).tolist(),
+            started.astype(np.int64).tolist(),
+            lag[0].tolist(),
+            lag[1].tolist(),
+            self._leaks(rng),
+        )
+
+    def _leaks(self, rng: np.random.Generator) -> list[list[list[float]]] | None:
+        """Requests until a leak bites: the n-th of Poisson arrivals comes after Gamma(n) units of exposure."""
+        resources = self.model.scenario.service.resources
+        severity = np.asarray(self.severity)
+        needed = None
+        for fault in self.model.scenario.faults:
+            if isinstance(fault, MemoryLeakFault) and fault.mib_per_request is not None:
+                room = resources.memory_limit_mib - resources.memory_base_mib
+                needed = np.maximum(np.ceil(room / (fault.mib_per_request * severity)), 1.0)
+                thin = np.ones(CHUNK)
+            elif isinstance(fault, PoolLeakFault) and fault.scope == "pod":
+                needed = np.full(CHUNK, float(resources.pool_size))
+                thin = np.clip(fault.per_request * severity, 1e-12, 1.0)
+        if needed is None:
+            return None
+        uniform = rng.random((CHUNK, BLOCK, LIVES))
+        leaks: list[list[list[float]]] = (
+            special.gammaincinv(needed[:, None, None], uniform) / thin[:, None, None]
+        ).tolist()
+        return leaks
+
+    def _shared_leak(self) -> list[float]:
+        for fault in self.model.scenario.faults:
+            if isinstance(fault, PoolLeakFault) and fault.scope == "shared":
+                rng = stream(self.root, self.chunk, "pods", 2, 0)
+                thin = np.clip(fault.per_request * np.asarray(self.severity), 1e-12, 1.0)
+                drawn: list[float] = (special.gammaincinv(float(fault.shared_size), rng.random(CHUNK)) / thin).tolist()
+                return drawn
+        return []
+
+
+def _severity(law: float | Severity, normal: FloatArray, uniform: FloatArray) -> FloatArray:
+    if not isinstance(law, Severity):
+        return np.full(CHUNK, float(law))
+    if law.kind == "uniform":
+        return law.low + (law.high - law.low) * uniform
+    return law.median * np.exp(law.spread * normal)
+
+
+def delays_of(scenario: Scenario, revision: str, started: set[int], severity: float) -> list[tuple[float, float]]:
+    """(added seconds, share) of the latency faults that act on a revision; `started` are indices of faults."""
+    return [
+        (fault.add_seconds * severity, fault.share)
+        for index, fault in enumerate(scenario.faults)
+        if isinstance(fault, LatencyFault) and index in started and fault.on in (revision, "both")
+    ]

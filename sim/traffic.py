@@ -1,0 +1,142 @@
+"""Requests over time as a cumulative rate: Lambda(t), piecewise linear between knots.
+
+Constant rates and recorded traces are exact in this form. A daily sine and a flash crowd are integrated in closed form
+at the knots; between two knots the rate is taken as its mean there (relative error of a count below 1e-4 at the
+spacing used here, measured in tests/sim/test_traffic.py).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenarios.schema import ConstantTraffic, DailyTraffic, FlashCrowd, TraceTraffic, Traffic
+
+FloatArray = NDArray[np.float64]
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Law:
+    """Cumulative requests at knots, and how far into the law a replication may start.
+
+    Args:
+        knots_seconds: shape [K], increasing, from 0.
+        cumulative: shape [K], expected requests since 0.
+        starts_seconds: shape [S], the offsets a replication may start at; one is drawn for each.
+        name: what it is, for the reader of results.
+    """
+
+    knots_seconds: FloatArray
+    cumulative: FloatArray
+    starts_seconds: FloatArray
+    name: str
+
+    def at(self, seconds: FloatArray) -> FloatArray:
+        """Cumulative requests at times since the start of the law, any shape."""
+        return np.interp(seconds, self.knots_seconds, self.cumulative)
+
+    @property
+    def peak_per_second(self) -> float:
+        """The highest rate between two knots."""
+        return float(np.max(np.diff(self.cumulative) / np.diff(self.knots_seconds)))
+
+
+class Arrivals:
+    """Lambda of one replication: requests expected since its rollout began."""
+
+    __slots__ = ("at_us", "inverse_us")
+
+    def __init__(self, law: Law, offset_seconds: float, knots: list[float], cumulative: list[float]) -> None:
+        """`knots` and `cumulative` are the law's, as lists, shared by all replications."""
+        self.at_us: Callable[[int], float]
+        self.inverse_us: Callable[[float], int]
+        if len(knots) == 2:
+            rate = (cumulative[1] - cumulative[0]) / (knots[1] - knots[0]) / 1e6
+            self.at_us = lambda t: rate * t
+            self.inverse_us = lambda requests: math.ceil(requests / rate)
+            return
+        base = float(np.interp(offset_seconds, law.knots_seconds, law.cumulative))
+
+        def at_us(time_us: int) -> float:
+            t = offset_seconds + time_us * 1e-6
+            i = min(max(bisect_right(knots, t), 1), len(knots) - 1)
+            left = knots[i - 1]
+            slope = (cumulative[i] - cumulative[i - 1]) / (knots[i] - left)
+            return cumulative[i - 1] + slope * (t - left) - base
+
+        def inverse_us(requests: float) -> int:
+            target = requests + base
+            i = min(max(bisect_right(cumulative, target), 1), len(knots) - 1)
+            low = cumulative[i - 1]
+            step = cumulative[i] - low
+            t = knots[i] if step <= 0 else knots[i - 1] + (knots[i] - knots[i - 1]) * (target - low) / step
+            return math.ceil((t - offset_seconds) * 1e6)
+
+        self.at_us = at_us
+        self.inverse_us = inverse_us
+
+
+def law(traffic: Traffic, horizon_seconds: float) -> Law:
+    """The law of a scenario's traffic, long enough for one horizon from each of its starts."""
+    if isinstance(traffic, ConstantTraffic):
+        knots = np.array([0.0, horizon_seconds])
+        return Law(knots, knots * traffic.rate_per_second, np.zeros(1), f"{traffic.rate_per_second:g} requests/s")
+    if isinstance(traffic, DailyTraffic):
+        return _daily(traffic, horizon_seconds)
+    if isinstance(traffic, FlashCrowd):
+        return _flash(traffic, horizon_seconds)
+    return _trace(traffic, horizon_seconds)
+
+
+def _daily(traffic: DailyTraffic, horizon: float) -> Law:
+    knots = np.arange(0.0, DAY + horizon + 120.0, 60.0)
+    omega = 2 * math.pi / DAY
+    phase = omega * (knots - traffic.peak_at_seconds)
+    start = math.sin(-omega * traffic.peak_at_seconds)
+    cumulative = traffic.mean_per_second * (knots + traffic.amplitude / omega * (np.sin(phase) - start))
+    starts = np.arange(0.0, DAY, 300.0) if traffic.start_at_seconds is None else np.array([traffic.start_at_seconds % DAY])
+    return Law(knots, cumulative, starts, f"daily curve around {traffic.mean_per_second:g} requests/s")
+
+
+def _flash(traffic: FlashCrowd, horizon: float) -> Law:
+    step = min(5.0, traffic.rise_seconds / 10, traffic.decay_seconds / 10)
+    knots = np.linspace(0.0, horizon, max(2, math.ceil(horizon / step)) + 1)
+    extra = traffic.peak_per_second - traffic.base_per_second
+    before = np.minimum(knots, traffic.at_seconds)
+    after = np.maximum(knots - traffic.at_seconds, 0.0)
+    # rate = base + extra * exp((t - at) / rise) before the peak, exp(-(t - at) / decay) after it
+    rise = extra * traffic.rise_seconds * (
+        np.exp((before - traffic.at_seconds) / traffic.rise_seconds) - math.exp(-traffic.at_seconds / traffic.rise_seconds)
+    )  # fmt: skip
+    decay = extra * traffic.decay_seconds * -np.expm1(-after / traffic.decay_seconds)
+    cumulative = traffic.base_per_second * knots + rise + decay
+    return Law(knots, cumulative, np.zeros(1), f"flash crowd to {traffic.peak_per_second:g} requests/s")
+
+
+def _trace(traffic: TraceTraffic, horizon: float) -> Law:
+    from scenarios.trace import read_trace
+
+    trace: Any = read_trace(traffic.file)
+    edges = trace.offsets_seconds - trace.offsets_seconds[0]
+    cumulative = np.concatenate([[0.0], np.cumsum(trace.requests)])
+    length = float(edges[-1])
+    if traffic.scale_to_mean_per_second is not None:
+        cumulative = cumulative * (traffic.scale_to_mean_per_second * length / cumulative[-1])
+    # the trace goes round, so that a replication may start at any row
+    rounds = 1 + math.ceil(horizon / length)
+    knots = np.concatenate([edges[:-1] + i * length for i in range(rounds)] + [[rounds * length]])
+    cum = np.concatenate([cumulative[:-1] + i * cumulative[-1] for i in range(rounds)] + [[rounds * cumulative[-1]]])
+    if traffic.start_at_seconds is None:
+        starts = edges[:-1][edges[:-1] + horizon <= length]
+        starts = edges[:-1] if starts.size == 0 else starts
+    else:
+        starts = np.array([traffic.start_at_seconds % length])
+    mean = cumulative[-1] / length
+    return Law(knots, cum, starts, f"trace {traffic.file.rsplit('/', 1)[-1]}, mean {mean:.4g} requests/s")

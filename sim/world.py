@@ -1,0 +1,337 @@
+"""One simulated cluster: the state of one service, and what each effect of a strategy does to it.
+
+The same object runs under every engine. An engine supplies the clock and a data plane, which is told of every change
+of the traffic and answers `Measure`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sim.clock import Clock
+from sim.control_plane import DeploymentController
+from sim.faults import begin
+from sim.leaks import Leaks
+from sim.model import US, ChunkDraws, Model, delays_of, us
+from sim.pods import CANARY, NAMES, STABLE, Pods
+from sim.router import Router
+from sim.traffic import Arrivals
+from strategies.drive import PENDING, Reply, _Pending
+from strategies.effects import (
+    Answer,
+    Approved,
+    AwaitApproval,
+    AwaitAvailable,
+    AwaitComplete,
+    Available,
+    Counts,
+    DeadlinePassed,
+    Done,
+    Effect,
+    Measure,
+    Note,
+    Observe,
+    Promote,
+    Query,
+    RollTo,
+    Scale,
+    SetWeight,
+    Undo,
+)
+
+INDEX = {"stable": STABLE, "canary": CANARY}
+Flow = tuple[float, float, float, float]
+
+
+class DataPlane(Protocol):
+    """What an engine supplies beside the clock."""
+
+    def flow(self, flow: Flow) -> None:
+        """The traffic changed: (share of stable, P(fail) there, share of canary, P(fail) there) from now on."""
+        ...
+
+    def regime(self, regime: int, slow: tuple[Any, Any]) -> None:
+        """A fault began: from now on responses are counted in this regime, with these latency laws."""
+        ...
+
+    def measure(self, query: Query, reply: Reply) -> None:
+        """Answer a query later, through `reply`."""
+        ...
+
+
+class Waiter:
+    """A program that waits for pods."""
+
+    __slots__ = ("deadline_us", "effect", "index", "over", "reply", "since_us")
+
+    def __init__(self, effect: AwaitAvailable | AwaitComplete | Observe, reply: Reply, now_us: int) -> None:
+        self.effect = effect
+        self.reply = reply
+        self.index = -1 if isinstance(effect, Observe) else INDEX[effect.revision]
+        self.since_us = now_us
+        self.deadline_us = -1 if effect.deadline_seconds is None else us(effect.deadline_seconds)
+        self.over = False
+
+
+class SimulatedCluster:
+    """The simulated world of one replication.
+
+    Attributes worth reading: `pods`, `router`, `decision_us` (when the first of Undo, Promote and a passed deadline came, -1
+    before), `verdict` ("promoted", "rolled_back", "stalled" or ""), `fault_us` (when the first fault began to act, -1
+    before), `regime`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        draws: ChunkDraws,
+        place: int,
+        clock: Clock,
+        plane: DataPlane,
+        arrivals: Arrivals,
+        *,
+        log: Callable[[int, str, str, dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.model, self.draws, self.place, self.clock, self.plane = model, draws, place, clock, plane
+        self.arrivals = arrivals
+        self.bad = draws.bad[place]
+        self.severity = draws.severity[place]
+        self.decision_us = -1
+        self.verdict = ""
+        self.fault_us = -1
+        self.regime = 0
+        self.started: set[int] = set()  #: indices of the faults that act
+        self.base_error = [model.scenario.service.error_ratio] * 2
+        self.shared_pool_empty = False
+        self.waiting_for_person = False
+        self._approvals = 0
+        self._waiters: list[Waiter] = []
+        self._flow: Flow | None = None
+        self._log = log
+        self.pods = Pods(model, draws, place, clock, self)
+        self.router = Router(model, self.pods, clock, self.traffic_changed)
+        self.controller = DeploymentController(self.pods)
+        self.leaks: Leaks | None = None
+        if log is not None:
+            self.pods.log = self.router.log = self.note
+        if not model.release.first:
+            self.pods.start_with(STABLE, model.release.replicas)
+        else:
+            self.pods.least_available = 0
+        if self.bad:
+            begin(self)
+        plane.regime(0, self.slow())
+        self.traffic_changed()
+
+    # -- what drive.World asks ------------------------------------------------------------------------------------
+
+    def now_us(self) -> int:
+        """Microseconds since the rollout began."""
+        return self.clock.now_us
+
+    def call_later(self, delay_us: int, function: Callable[[], None]) -> None:
+        """Call a function once, later."""
+        self.clock.call_at(self.clock.now_us + delay_us, _call, function)
+
+    def perform(self, effect: Effect, reply: Reply) -> Answer | _Pending:
+        """Perform one effect."""
+        return _PERFORM[effect.__class__](self, effect, reply)
+
+    # -- effects --------------------------------------------------------------------------------------------------
+
+    def _measure(self, effect: Measure, reply: Reply) -> _Pending:
+        self.plane.measure(effect.query, reply)
+        return PENDING
+
+    def _done(self) -> Done:
+        return Done(self.clock.now_us / US)
+
+    def _scale(self, effect: Scale, reply: Reply) -> Done:
+        self.controller.new = None
+        self.pods.scale(INDEX[effect.revision], effect.replicas)
+        return self._done()
+
+    def _roll_to(self, effect: RollTo, reply: Reply) -> Done:
+        self.router.routed = False
+        self.controller.roll_to(INDEX[effect.revision], effect)
+        self.traffic_changed()
+        return self._done()
+
+    def _set_weight(self, effect: SetWeight, reply: Reply) -> Done:
+        if not 0 <= effect.weight <= 1:
+            raise ValueError(f"weight must lie in 0..1, got {effect.weight}")
+        if self._log is not None:
+            self.note("set_weight", "router", weight=effect.weight)
+        if self.model.release.routed:
+            if not self.router.routed:
+                self.router.routed = True
+                self.router.share = self.router.shares()[1]
+            self.router.set_weight(effect.weight)
+        return self._done()
+
+    def _await(self, effect: AwaitAvailable | AwaitComplete | Observe, reply: Reply) -> Answer | _Pending:
+        if not isinstance(effect, AwaitComplete):
+            self.pods.min_ready_us = us(effect.min_ready_seconds)
+        waiter = Waiter(effect, reply, self.clock.now_us)
+        answer = self._satisfied(waiter)
+        if answer is not None:
+            return answer
+        self._waiters.append(waiter)
+        if waiter.deadline_us >= 0:
+            self._arm(waiter)
+        return PENDING
+
+    def _await_approval(self, effect: AwaitApproval, reply: Reply) -> _Pending:
+        approvals = self.draws.approvals_us
+        self.waiting_for_person = True
+        if approvals is not None:
+            delay = approvals[self.place][self._approvals % 8]
+            self._approvals += 1
+            self.clock.call_at(self.clock.now_us + delay, self._approved, reply)
+        return PENDING
+
+    def _approved(self, reply: Reply) -> None:
+        self.waiting_for_person = False
+        reply(Approved(self.clock.now_us / US, "the scenario's people"))
+
+    def _promote(self, effect: Promote, reply: Reply) -> Done:
+        self._decide("promoted", "")
+        return self._done()
+
+    def _undo(self, effect: Undo, reply: Reply) -> Done:
+        self._decide("rolled_back", effect.reason)
+        return self._done()
+
+    def _note(self, effect: Note, reply: Reply) -> Done:
+        if self._log is not None:
+            self.note("note", "strategy", text=effect.text)
+        return self._done()
+
+    def _decide(self, what: str, reason: str) -> None:
+        if self.decision_us < 0:
+            self.decision_us = self.clock.now_us
+        if self.verdict in ("", "stalled"):
+            self.verdict = what
+        if self._log is not None:
+            self.note("decision", "strategy", outcome=what, reason=reason)
+
+    # -- waiting for pods -----------------------------------------------------------------------------------------
+
+    def _satisfied(self, waiter: Waiter) -> Answer | None:
+        effect = waiter.effect
+        pods = self.pods
+        if isinstance(effect, AwaitAvailable):
+            return Available(self.clock.now_us / US) if pods.available[waiter.index] >= effect.replicas else None
+        if isinstance(effect, AwaitComplete):
+            return Available(self.clock.now_us / US) if self.controller.complete() else None
+        canary = (pods.spec[CANARY], pods.available[CANARY])
+        stable = (pods.spec[STABLE], pods.available[STABLE])
+        if effect.changed_from is not None and effect.changed_from == (canary, stable):
+            return None
+        return Counts(self.clock.now_us / US, canary, stable)
+
+    def _arm(self, waiter: Waiter) -> None:
+        due = max(waiter.since_us, self.pods.progress_us) + waiter.deadline_us
+        self.clock.call_at(max(due, self.clock.now_us), self._deadline, waiter)
+
+    def _deadline(self, waiter: Waiter) -> None:
+        if waiter.over:
+            return
+        if max(waiter.since_us, self.pods.progress_us) + waiter.deadline_us > self.clock.now_us:
+            self._arm(waiter)  # something progressed meanwhile: the deadline starts again
+            return
+        waiter.over = True
+        self._waiters.remove(waiter)
+        self._decide_stalled()
+        waiter.reply(DeadlinePassed(self.clock.now_us / US))
+
+    def _decide_stalled(self) -> None:
+        if self._log is not None:
+            self.note("deadline", "pods")
+        if self.decision_us < 0:
+            self.decision_us = self.clock.now_us
+            self.verdict = "stalled"
+
+    def pods_changed(self) -> None:
+        """Called by the pods: let the controller sync, then answer who waits."""
+        self.controller.sync()
+        if not self._waiters:
+            return
+        for waiter in tuple(self._waiters):
+            if waiter.over:
+                continue
+            answer = self._satisfied(waiter)
+            if answer is not None:
+                waiter.over = True
+                self._waiters.remove(waiter)
+                # answered in an event of its own, so that a program never runs inside a scaling that it asked for
+                self.clock.call_at(self.clock.now_us, _deliver, (waiter.reply, answer))
+
+    # -- traffic --------------------------------------------------------------------------------------------------
+
+    def traffic_changed(self) -> None:
+        """Tell the data plane where requests go from now on."""
+        stable, canary = self.router.shares()
+        pods = self.pods
+        flow = (
+            stable,
+            self._failing(STABLE, pods.serving[STABLE], pods.failing[STABLE]),
+            canary,
+            self._failing(CANARY, pods.serving[CANARY], pods.failing[CANARY]),
+        )
+        if flow == self._flow:
+            return
+        self._flow = flow
+        if self.leaks is not None:
+            self.leaks.shares_changed(stable, canary)
+        self.plane.flow(flow)
+        if self._log is not None:
+            self.note("traffic", "router", canary_share=canary, stable_fails=flow[1], canary_fails=flow[3])
+
+    def _failing(self, revision: int, serving: int, failing: int) -> float:
+        if serving == 0 or self.shared_pool_empty:
+            return 1.0
+        error = self.base_error[revision]
+        return error if not failing else error + (1.0 - error) * failing / serving
+
+    def slow(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Probability of each latency class of a successful response, for each revision, as faults stand now."""
+        return self._classes(STABLE), self._classes(CANARY)
+
+    def _classes(self, revision: int) -> tuple[float, ...]:
+        delays = delays_of(self.model.scenario, NAMES[revision], self.started, self.severity)
+        below = [
+            1.0 if bound == math.inf else self.model.latency.below_with(bound, delays)
+            for bound in self.model.buckets_seconds
+        ]
+        return tuple(high - low for low, high in zip([0.0, *below], below, strict=False))
+
+    def note(self, kind: str, who: str, **what: Any) -> None:
+        """Write to the log of this replication, when one is kept."""
+        if self._log is not None:
+            self._log(self.clock.now_us, kind, who, what)
+
+
+def _call(function: Callable[[], None]) -> None:
+    function()
+
+
+def _deliver(due: tuple[Reply, Answer]) -> None:
+    due[0](due[1])
+
+
+_PERFORM: dict[type[Effect], Callable[[SimulatedCluster, Any, Reply], Answer | _Pending]] = {
+    Measure: SimulatedCluster._measure,
+    Scale: SimulatedCluster._scale,
+    RollTo: SimulatedCluster._roll_to,
+    SetWeight: SimulatedCluster._set_weight,
+    AwaitAvailable: SimulatedCluster._await,
+    AwaitComplete: SimulatedCluster._await,
+    Observe: SimulatedCluster._await,
+    AwaitApproval: SimulatedCluster._await_approval,
+    Promote: SimulatedCluster._promote,
+    Undo: SimulatedCluster._undo,
+    Note: SimulatedCluster._note,
+}
