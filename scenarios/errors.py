@@ -144,7 +144,9 @@ def near(name: str, known: Iterable[str]) -> str | None:
     return lower[found[0]] if found else None
 
 
-def unknown(name: Any, known: Iterable[str], *, field: str = "", place: Place | None = None, what: str = "name") -> ScenarioError:
+def unknown(
+    name: Any, known: Iterable[str], *, field: str = "", place: Place | None = None, what: str = "name"
+) -> ScenarioError:
     """The error for a word that nobody knows.
 
     >>> print(unknown("canry", ["canary", "rolling"], field="strategy"))
@@ -158,10 +160,10 @@ def unknown(name: Any, known: Iterable[str], *, field: str = "", place: Place | 
 def pick(name: str, known: Mapping[str, T], *, field: str, place: Place | None = None, what: str = "name") -> T:
     """Look a name up, or say which names exist.
 
-    >>> pick("canry", {"canary": 1, "rolling": 2}, field="web.yaml:7 strategy.kind")
+    >>> pick("canry", {"canary": 1, "rolling": 2}, field="web.yaml:7 strategy")
     Traceback (most recent call last):
         ...
-    scenarios.errors.ScenarioError: web.yaml:7 strategy.kind: unknown name 'canry'; did you mean 'canary'? known: canary, rolling
+    scenarios.errors.ScenarioError: web.yaml:7 strategy: unknown name 'canry'; did you mean 'canary'? known: canary, rolling
     """
     if name in known:
         return known[name]

@@ -6,11 +6,12 @@ the imitated tool, or stand here and are listed as assumed in every result.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from scenarios.units import Duration, Mib, Rate, Share
+from scenarios.units import Count, Duration, Mib, Number, Rate, Share, duration_text, mib_text
 
 Revision = Literal["stable", "canary"]
 
@@ -33,7 +34,8 @@ class LatencyLaw(Model):
     @model_validator(mode="after")
     def _ordered(self) -> LatencyLaw:
         if self.p99_seconds < self.p50_seconds:
-            raise ValueError(f"expected p99 of at least p50, got p50 {self.p50_seconds} s and p99 {self.p99_seconds} s")
+            low, high = duration_text(self.p99_seconds), duration_text(self.p50_seconds)
+            raise ValueError(f"expected a p99 of at least the p50 ({high}), got {low}")
         return self
 
 
@@ -43,17 +45,17 @@ class Startup(Model):
     schedule_seconds: Duration = Field(1.0, alias="schedule")
     pull_seconds: Duration = Field(4.0, alias="pull")
     start_seconds: Duration = Field(20.0, alias="start")
-    spread: float = Field(0.2, ge=0, le=3, description="sigma of the logarithm; 0 makes the times constant")
+    spread: Number = Field(0.2, ge=0, le=3, description="sigma of the logarithm; 0 makes the times constant")
 
 
 class Probe(Model):
     """A probe of the kubelet; defaults as Kubernetes' SetDefaults_Probe."""
 
-    initial_delay_seconds: float = Field(0, alias="initialDelaySeconds", ge=0)
-    period_seconds: float = Field(10, alias="periodSeconds", ge=1)
-    timeout_seconds: float = Field(1, alias="timeoutSeconds", ge=1)
-    success_threshold: int = Field(1, alias="successThreshold", ge=1)
-    failure_threshold: int = Field(3, alias="failureThreshold", ge=1)
+    initial_delay_seconds: Number = Field(0, alias="initialDelaySeconds", ge=0)
+    period_seconds: Number = Field(10, alias="periodSeconds", ge=1)
+    timeout_seconds: Number = Field(1, alias="timeoutSeconds", ge=1)
+    success_threshold: Count = Field(1, alias="successThreshold", ge=1)
+    failure_threshold: Count = Field(3, alias="failureThreshold", ge=1)
 
 
 class Probes(Model):
@@ -78,24 +80,40 @@ class Resources(Model):
 
     memory_base_mib: Mib = Field(256.0, alias="memoryBase", description="resident size of a fresh pod")
     memory_limit_mib: Mib = Field(512.0, alias="memoryLimit")
-    pool_size: int = Field(20, alias="poolSize", ge=1, description="connections of one pod's pool")
+    pool_size: Count = Field(20, alias="poolSize", ge=1, description="connections of one pod's pool")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Resources:
+        if self.memory_base_mib >= self.memory_limit_mib:
+            base, limit = mib_text(self.memory_base_mib), mib_text(self.memory_limit_mib)
+            raise ValueError(f"expected a memoryBase below the memoryLimit ({limit}), got {base}")
+        return self
 
 
 class Service(Model):
     """The service whose release is studied."""
 
     name: str = "service"
-    replicas: int = Field(10, ge=1, le=1000)
-    threads: int = Field(50, ge=1, le=10_000, description="requests that one pod answers at the same time")
-    latency: LatencyLaw = LatencyLaw(p50=0.04, p99=0.25)
+    replicas: Count = Field(10, ge=1, le=1000)
+    threads: Count = Field(50, ge=1, le=10_000, description="requests that one pod answers at the same time")
+    latency: LatencyLaw = LatencyLaw(p50_seconds=0.04, p99_seconds=0.25)
     error_ratio: Share = Field(0.001, alias="errorRatio", description="share of failing responses of a healthy pod")
     startup: Startup = Startup()
     probes: Probes = Probes()
     shutdown: Shutdown = Shutdown()
     resources: Resources = Resources()
     endpoint_lag_seconds: tuple[Duration, Duration] = Field(
-        (1.0, 2.0), alias="endpointLag", description="from a change of readiness until no proxy uses the old list, uniform"
+        (1.0, 2.0),
+        alias="endpointLag",
+        description="from a change of readiness until no proxy uses the old list, uniform",
     )
+
+    @field_validator("endpoint_lag_seconds")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[1] < value[0]:
+            raise ValueError(f"expected [shortest, longest], got [{', '.join(map(duration_text, value))}]")
+        return value
 
 
 class Slo(Model):
@@ -114,7 +132,9 @@ class Router(Model):
         0.0, alias="connectionLife", description="mean life of connections that outlive a switch; 0 = none do"
     )
     no_endpoints: Literal["fail", "fallback"] = Field(
-        "fail", alias="noEndpoints", description="fail: 503, as Envoy; fallback: to the other revision, as ingress-nginx"
+        "fail",
+        alias="noEndpoints",
+        description="fail: 503, as Envoy; fallback: to the other revision, as ingress-nginx",
     )
 
 
@@ -162,14 +182,25 @@ class TraceTraffic(Model):
     )
 
 
-Traffic = Annotated[ConstantTraffic | DailyTraffic | FlashCrowd | TraceTraffic, Field(discriminator="kind")]
+def _kind_of_traffic(value: Any) -> Any:
+    """The word that says which traffic is meant; a mapping without it is constant."""
+    return value.get("kind", "constant") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+Traffic = Annotated[
+    Annotated[ConstantTraffic, Tag("constant")]
+    | Annotated[DailyTraffic, Tag("daily")]
+    | Annotated[FlashCrowd, Tag("flash_crowd")]
+    | Annotated[TraceTraffic, Tag("trace")],
+    Discriminator(_kind_of_traffic),
+]
 
 
 class Users(Model):
     """Who sends the requests; needed for `users_exposed`."""
 
-    count: int = Field(ge=1, le=1_000_000_000)
-    zipf: float = Field(1.1, ge=0, le=3, description="exponent of the activity law; 0 = all users alike")
+    count: Count = Field(ge=1, le=1_000_000_000)
+    zipf: Number = Field(1.1, ge=0, le=3, description="exponent of the activity law; 0 = all users alike")
     routing: Literal["random", "sticky"] = Field("random", description="per request, or a user stays on a revision")
 
 
@@ -177,7 +208,7 @@ class People(Model):
     """Who answers AwaitApproval, and when; log-normal around the median."""
 
     approval_seconds: Duration | None = Field(600.0, alias="approval", description="median; null = nobody answers")
-    spread: float = Field(0.5, ge=0, le=3)
+    spread: Number = Field(0.5, ge=0, le=3)
 
 
 class Metrics(Model):
@@ -193,6 +224,16 @@ class Metrics(Model):
         description="upper bounds of the latency histogram; Prometheus client default",
     )
 
+    @field_validator("buckets_seconds")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        for low, high in pairwise((0.0, *value)):
+            if high <= low:
+                raise ValueError(
+                    f"expected rising bounds above 0, got {duration_text(high)} after {duration_text(low)}"
+                )
+        return value
+
 
 # --- the release and its faults ----------------------------------------------------------------------------------
 
@@ -201,17 +242,30 @@ class Severity(Model):
     """How bad a bad release is: a factor on the intensity of every fault, drawn per replication."""
 
     kind: Literal["lognormal", "uniform"] = "lognormal"
-    median: float = Field(1.0, gt=0)
-    spread: float = Field(0.5, ge=0, le=3, description="lognormal: sigma of the logarithm")
-    low: float = Field(0.5, ge=0)
-    high: float = Field(1.5, ge=0)
+    median: Number = Field(1.0, gt=0)
+    spread: Number = Field(0.5, ge=0, le=3, description="lognormal: sigma of the logarithm")
+    low: Number = Field(0.5, ge=0, description="uniform: lower end")
+    high: Number = Field(1.5, ge=0, description="uniform: upper end")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Severity:
+        if self.high < self.low:
+            raise ValueError(f"expected a high of at least low ({self.low}), got {self.high}")
+        return self
+
+
+def _form_of_severity(value: Any) -> str:
+    return "law" if isinstance(value, dict | Severity) else "number"
 
 
 class ReleaseSpec(Model):
     """Is the release bad, and how bad."""
 
     bad: Share = Field(1.0, description="probability that the faults of this file are in the release")
-    severity: float | Severity = 1.0
+    severity: Annotated[
+        Annotated[Number, Field(ge=0), Tag("number")] | Annotated[Severity, Tag("law")],
+        Discriminator(_form_of_severity),
+    ] = 1.0
     first: bool = Field(False, description="first deployment: there is no stable revision")
     returning: bool = Field(False, description="the template is that of the stable revision")
 
@@ -221,7 +275,9 @@ class FaultBase(Model):
 
     on: Literal["canary", "stable", "both"] = "canary"
     from_seconds: Duration = Field(0.0, alias="from", description="time since the rollout began")
-    from_weight: Share | None = Field(None, alias="fromWeight", description="starts when the canary's weight reaches this")
+    from_weight: Share | None = Field(
+        None, alias="fromWeight", description="starts when the canary's weight reaches this"
+    )
 
 
 class ErrorRatioFault(FaultBase):
@@ -263,8 +319,8 @@ class MemoryLeakFault(FaultBase):
     """Memory that is never given back, until the kernel kills the container at its limit."""
 
     kind: Literal["memory_leak"]
-    mib_per_minute: float | None = Field(None, alias="mibPerMinute", gt=0)
-    mib_per_request: float | None = Field(None, alias="mibPerRequest", gt=0)
+    mib_per_minute: Number | None = Field(None, alias="mibPerMinute", gt=0)
+    mib_per_request: Number | None = Field(None, alias="mibPerRequest", gt=0)
 
     @model_validator(mode="after")
     def _one_of(self) -> MemoryLeakFault:
@@ -279,7 +335,7 @@ class PoolLeakFault(FaultBase):
     kind: Literal["pool_leak"]
     per_request: Share = Field(alias="perRequest", description="share of requests that leak a connection")
     scope: Literal["pod", "shared"] = "pod"
-    shared_size: int = Field(200, alias="sharedSize", ge=1, description="size of the shared pool (scope: shared)")
+    shared_size: Count = Field(200, alias="sharedSize", ge=1, description="size of the shared pool (scope: shared)")
 
 
 Fault = Annotated[
@@ -300,24 +356,33 @@ Fault = Annotated[
 class Prices(Model):
     """What things cost, in US dollars."""
 
-    pod_hour_usd: float = Field(0.05, alias="podHour", ge=0)
-    failed_request_usd: float = Field(0.01, alias="failedRequest", ge=0, description="value of one failed request")
-    slow_request_usd: float = Field(0.0, alias="slowRequest", ge=0)
-    engineer_hour_usd: float = Field(100.0, alias="engineerHour", ge=0)
-    hours_per_rollback: float = Field(1.0, alias="hoursPerRollback", ge=0)
-    hours_per_stall: float = Field(2.0, alias="hoursPerStall", ge=0, description="a rollout that ended stalled or paused")
-    hours_per_bad_promotion: float = Field(4.0, alias="hoursPerBadPromotion", ge=0)
+    pod_hour_usd: Number = Field(0.05, alias="podHour", ge=0)
+    failed_request_usd: Number = Field(0.01, alias="failedRequest", ge=0, description="value of one failed request")
+    slow_request_usd: Number = Field(0.0, alias="slowRequest", ge=0)
+    engineer_hour_usd: Number = Field(100.0, alias="engineerHour", ge=0)
+    hours_per_rollback: Number = Field(1.0, alias="hoursPerRollback", ge=0)
+    hours_per_stall: Number = Field(
+        2.0, alias="hoursPerStall", ge=0, description="a rollout that ended stalled or paused"
+    )
+    hours_per_bad_promotion: Number = Field(4.0, alias="hoursPerBadPromotion", ge=0)
 
 
 class Expectation(Model):
     """A statement about the results that a run of this file checks."""
 
     strategy: str
-    variant: str | None = None
+    variant: str | None = Field(None, description="null: the file as it stands, without a variant")
     statistic: Literal["mean", "p50", "p90", "share"]
     column: str = Field(description="a results column; for share: outcome=NAME, or a column that is true or false")
-    between: tuple[float, float]
-    because: str
+    between: tuple[Number, Number] = Field(description="lowest and highest value that the question allows")
+    because: str = Field(min_length=1, description="the arithmetic behind the two bounds")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Expectation:
+        low, high = self.between
+        if high < low:
+            raise ValueError(f"expected between: [low, high] with low at most high, got [{low:g}, {high:g}]")
+        return self
 
 
 class Scenario(Model):
@@ -331,7 +396,7 @@ class Scenario(Model):
     service: Service = Service()
     slo: Slo = Slo()
     router: Router = Router()
-    traffic: Traffic = ConstantTraffic(rate="100/s")
+    traffic: Traffic = ConstantTraffic.model_validate({"rate": "100/s"})
     users: Users | None = None
     people: People = People()
     metrics: Metrics = Metrics()

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, WithJsonSchema
+
+from scenarios.errors import shown
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -22,7 +25,7 @@ _MIB = {
 
 def _number(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected {what}, got {value!r}")
+        raise ValueError(f"expected {what}, got {shown(value)}")
     if not math.isfinite(value):
         raise ValueError(f"expected {what}, got {value}")
     return float(value)
@@ -82,7 +85,7 @@ def rate(value: Any) -> float:
             raise ValueError(f"expected {what}, got {value!r}")
         per = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[found[3]]
         return float(found[1]) * {"": 1.0, "k": 1e3, "M": 1e6}[found[2]] / per
-    raise ValueError(f"expected {what}, got {value!r}")
+    raise ValueError(f"expected {what}, got {shown(value)}")
 
 
 def share(value: Any) -> float:
@@ -91,7 +94,7 @@ def share(value: Any) -> float:
     >>> share("5%"), share(0.05)
     (0.05, 0.05)
     """
-    what = "a percentage such as 5% (or a share between 0 and 1)"
+    what = "a percentage from 0% to 100% such as 5% (or a share between 0 and 1)"
     if isinstance(value, str):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)%", value.strip())
         if not found:
@@ -104,7 +107,96 @@ def share(value: Any) -> float:
     return number
 
 
-Duration = Annotated[float, BeforeValidator(duration), Field(json_schema_extra={"type": "string", "examples": ["30s"]})]
-Mib = Annotated[float, BeforeValidator(quantity_mib), Field(json_schema_extra={"type": "string", "examples": ["512Mi"]})]
-Rate = Annotated[float, BeforeValidator(rate), Field(json_schema_extra={"type": "string", "examples": ["120/s"]})]
-Share = Annotated[float, BeforeValidator(share), Field(json_schema_extra={"type": "string", "examples": ["5%"]})]
+def whole(value: Any) -> int:
+    """A whole number; a text or a truth value is none.
+
+    >>> whole(10), whole(10.0)
+    (10, 10)
+    """
+    number = _number(value, "a whole number")
+    if number != int(number):
+        raise ValueError(f"expected a whole number, got {value!r}")
+    return int(number)
+
+
+def real(value: Any) -> float:
+    """A number; a text or a truth value is none."""
+    return _number(value, "a number")
+
+
+# --- back to text: what a reader sees is what a file may say -----------------------------------------------------
+
+
+def duration_text(seconds: float) -> str:
+    """A duration in the largest units that say it exactly; `duration` reads it back.
+
+    >>> duration_text(5400), duration_text(0.25), duration_text(90.5), duration_text(0)
+    ('1h30m', '250ms', '90.5s', '0s')
+    """
+    if seconds == 0:
+        return "0s"
+    if seconds < 1 and seconds * 1000 == int(seconds * 1000):
+        return f"{int(seconds * 1000)}ms"
+    if seconds != int(seconds) or seconds >= 1e15:
+        return f"{_digits(seconds)}s"
+    left, text = int(seconds), ""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        text += f"{count}{unit}" if count else ""
+    return text
+
+
+def mib_text(mib: float) -> str:
+    """A quantity of memory; `quantity_mib` reads it back.
+
+    >>> mib_text(512), mib_text(2048), mib_text(0.5)
+    ('512Mi', '2Gi', '0.5Mi')
+    """
+    if mib and mib % 1024 == 0 and mib < 1e15:
+        return f"{int(mib) // 1024}Gi"
+    return f"{_digits(mib)}Mi"
+
+
+def rate_text(per_second: float) -> str:
+    """A rate; `rate` reads it back.
+
+    >>> rate_text(100), rate_text(0.5)
+    ('100/s', '0.5/s')
+    """
+    return f"{_digits(per_second)}/s"
+
+
+def share_text(value: float) -> str:
+    """A percentage, rounded to what a reader needs.
+
+    >>> share_text(0.001), share_text(1.0)
+    ('0.1%', '100%')
+    """
+    return f"{value * 100:.10g}%"
+
+
+def _digits(value: float) -> str:
+    """A number without an exponent, as short as it reads back exactly."""
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return format(Decimal(repr(value)), "f")
+
+
+def _unit(read: Any, pattern: str, example: str) -> tuple[Any, ...]:
+    """How a unit is read, and how editors see it: a text of this form, or a number."""
+    text = {"type": "string", "pattern": f"^(?:{pattern})$", "examples": [example]}
+    return BeforeValidator(read), WithJsonSchema({"anyOf": [text, {"type": "number", "minimum": 0}]})
+
+
+_NUMBER = r"\d+(\.\d+)?"
+
+Duration = Annotated[float, *_unit(duration, rf"({_NUMBER}(ms|s|m|h|d|w))+|{_NUMBER}", "30s")]
+Mib = Annotated[float, *_unit(quantity_mib, rf"{_NUMBER}([kMGT]i?|Ki)?", "512Mi")]
+Share = Annotated[float, *_unit(share, rf"{_NUMBER}%", "5%")]
+Rate = Annotated[
+    float,
+    BeforeValidator(rate),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_NUMBER}[kM]?/(s|min|m|h|d)$", "examples": ["120/s"]}),
+]
+Count = Annotated[int, BeforeValidator(whole)]
+Number = Annotated[float, BeforeValidator(real)]

@@ -286,8 +286,8 @@ class _Builder:
         assert isinstance(above.node.value, dict) and above.key is not None and above.key_place is not None
         key, key_place, above.key = above.key, above.key_place, None
         node.key_place = key_place
-        if isinstance(node.value, dict | list):
-            node.place = key_place
+        if isinstance(node.value, dict | list) or node.value is None:
+            node.place = key_place  # an empty value has no place of its own
         if key == "<<":
             self._merge(above, node)
         elif key in above.node.value:

@@ -1,0 +1,102 @@
+"""What no single field can know: expectations speak of strategies, variants and columns that exist, and the like."""
+
+from __future__ import annotations
+
+import math
+from pathlib import PurePath
+
+from scenarios.errors import ScenarioError, dotted, shown, unknown
+from scenarios.outcome import COLUMNS, NUMBERS, OUTCOMES, TRUTHS
+from scenarios.schema import ConstantTraffic, DailyTraffic, Expectation, FlashCrowd, Scenario
+from scenarios.yaml_nodes import Key, Node
+
+_SHARES = (*(f"outcome={name}" for name in OUTCOMES), *TRUTHS)
+
+
+def cross_errors(root: Node, scenario: Scenario | None, *, allow_python: bool) -> list[ScenarioError]:
+    """Errors beyond the schema, each with its place; those about values only when the schema holds."""
+    errors = [] if allow_python else _python(root)
+    if scenario is not None:
+        for number, expectation in enumerate(scenario.expect):
+            errors += _expectation(root, scenario, expectation, ("expect", number))
+    return errors
+
+
+def _python(root: Node) -> list[ScenarioError]:
+    """A file must not make its reader run code unasked."""
+    strategies = root.child("strategies")
+    if strategies is None or not isinstance(strategies.value, dict):
+        return []
+    problem = "a strategy that runs Python code is refused; give --allow-python if you trust this file"
+    return [
+        ScenarioError(problem, field=dotted(("strategies", name, "python")), place=code.key_place)
+        for name, node in strategies.value.items()
+        if (code := node.child("python")) is not None
+    ]
+
+
+def _expectation(root: Node, scenario: Scenario, said: Expectation, path: tuple[Key, ...]) -> list[ScenarioError]:
+    """Words of an expectation that name nothing."""
+    errors = []
+
+    def refuse(name: str, known: list[str], field: str) -> None:
+        here = (*path, field)
+        node, _ = root.nearest(here)
+        errors.append(unknown(name, known, field=dotted(here), place=node.place, what=field))
+
+    strategies = [*scenario.strategies, *scenario.variants.get(said.variant or "", {}).get("strategies", {})]
+    if said.strategy not in strategies:
+        refuse(said.strategy, strategies, "strategy")
+    if said.variant is not None and said.variant not in scenario.variants:
+        refuse(said.variant, list(scenario.variants), "variant")
+    known = _SHARES if said.statistic == "share" else NUMBERS
+    if said.column not in known:
+        if said.column in COLUMNS:
+            node, _ = root.nearest((*path, "column"))
+            problem = f"{said.column} has no {said.statistic}"
+            errors.append(ScenarioError(problem, field=dotted((*path, "column")), place=node.place, known=known))
+        else:
+            refuse(said.column, list(known), "column")
+    elif said.statistic == "share" and not 0 <= said.between[0] <= said.between[1] <= 1:
+        node, _ = root.nearest((*path, "between"))
+        got = f"[{said.between[0]:g}, {said.between[1]:g}]"
+        problem = f"expected two shares from 0 to 1, got {got}"
+        errors.append(ScenarioError(problem, field=dotted((*path, "between")), place=node.place))
+    return errors
+
+
+def warnings_of(scenario: Scenario, root: Node) -> tuple[str, ...]:
+    """What a reader should know before trusting a result: nothing here is wrong, but it may not be meant."""
+    warnings = []
+    for number, fault in enumerate(scenario.faults):
+        if fault.from_seconds >= scenario.horizon_seconds:
+            node, _ = root.nearest(("faults", number))
+            place = PurePath(node.place.file).name
+            warnings.append(
+                f"{place}:{node.place.line} faults[{number}]: begins at {shown(fault.from_seconds)} s, "
+                f"which is not before the horizon ({scenario.horizon_seconds:g} s): it never acts"
+            )
+    busy = _utilisation(scenario)
+    if busy is not None and busy >= 1:
+        warnings.append(
+            f"service: offered load is {busy:.2f} times what {scenario.service.replicas} pods with "
+            f"{scenario.service.threads} threads can answer; queues grow without end"
+        )
+    return tuple(warnings)
+
+
+def _utilisation(scenario: Scenario) -> float | None:
+    """Peak rate x mean time to answer / threads of all pods; None for a trace."""
+    match scenario.traffic:
+        case ConstantTraffic(rate_per_second=rate):
+            peak = rate
+        case DailyTraffic(mean_per_second=mean, amplitude=amplitude):
+            peak = mean * (1 + amplitude)
+        case FlashCrowd(peak_per_second=rate):
+            peak = rate
+        case _:
+            return None
+    law = scenario.service.latency
+    sigma = math.log(law.p99_seconds / law.p50_seconds) / 2.3263478740408408  # z of the 99th percentile
+    mean_seconds = law.p50_seconds * math.exp(sigma * sigma / 2)
+    return peak * mean_seconds / (scenario.service.replicas * scenario.service.threads)
