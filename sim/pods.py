@@ -101,13 +101,12 @@ class Pods:
         self.born_us = [-1, -1]  #: when the first container of a revision ran, so that its series exist
         self.progress_us = 0
         self.created = [0, 0]
-        self.pod_us = 0  #: pod lifetimes that ended, cut at the horizon
+        self.lives: list[tuple[int, int]] = []  #: (created, gone) of deleted pods
         self.peak = 0
         self.least_available = 1 << 30
         self.restarts = 0
         self.log: Callable[..., None] | None = None
         self._ending: list[int] = []  #: times at which terminating pods are gone
-        self._horizon_us = model.horizon_us
         self._pre_stop_us = us(service.shutdown.pre_stop_seconds)
         self._graceful = service.shutdown.graceful
         self._lost_us = 0 if self._graceful else us(model.latency.mean_seconds)
@@ -322,7 +321,7 @@ class Pods:
         pod.epoch += 1
         running = pod.running_us >= 0
         gone = now + self._gone_us if running else now
-        self.pod_us += min(gone, self._horizon_us) - pod.born_us
+        self.lives.append((pod.born_us, gone))
         if gone > now:
             self._ending.append(gone)
         if self.log is not None:
@@ -386,9 +385,14 @@ class Pods:
                 self.failing[pod.revision] += 1 if dead else -1
             self.listener.traffic_changed()
 
-    def finish(self, end_us: int) -> int:
+    def lives_until(self, end_us: int) -> list[tuple[int, int]]:
+        """(created, gone) of all pods up to the end of the run, terminating ones included."""
+        cut = [(born, min(gone, end_us)) for born, gone in self.lives]
+        return cut + [(pod.born_us, end_us) for pods in self.active for pod in pods]
+
+    def pod_us(self, end_us: int) -> int:
         """Pod-microseconds up to the end of the run."""
-        return self.pod_us + sum(end_us - pod.born_us for pods in self.active for pod in pods)
+        return sum(gone - born for born, gone in self.lives_until(end_us))
 
 
 class _Timing:

@@ -94,7 +94,7 @@ def finish(
         "slow": ends.slow[:count],
         "least": np.array([world.pods.least_available for world in worlds]),
         "peak": np.array([world.pods.peak for world in worlds]),
-        "pod_us": np.array([world.pods.finish(model.horizon_us) for world in worlds], dtype=np.float64),
+        "pod_us": np.array([world.pods.pod_us(model.horizon_us) for world in worlds], dtype=np.float64),
         "requests": np.array([world.arrivals.at_us(model.horizon_us) for world in worlds]),
         "users": _users(model, worlds, exposures),
     }

@@ -136,7 +136,7 @@ class Runtime:
     ) -> None:
         self.world = world
         self.strategy = strategy
-        self.reads: frozenset[Query] = frozenset(strategy.reads)
+        self.reads: tuple[Query, ...] = strategy.reads
         self.record = record
         self.phase = Phase.UNDECIDED
         self.fate: Fate | None = None
@@ -166,6 +166,12 @@ class Runtime:
     def deliver(self, number: int, answer: Answer | Abort) -> None:
         """Answer what a program waits for; used to replay a tape."""
         self.resume(self.tasks[number], answer)
+
+    def dissolve(self) -> None:
+        """Let go of all programs; for drivers that run many rollouts and do not wait for the garbage collector."""
+        for task in self.tasks.values():
+            task.children.clear()
+        self.tasks.clear()
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -206,7 +212,7 @@ class Runtime:
             if kind_of is Wait:
                 world.call_later(max(0, round(effect.seconds * MICROSECONDS)), _Ticket(self, task).after_wait)  # type: ignore[attr-defined]
                 return
-            if kind_of is Measure and effect.query not in self.reads:  # type: ignore[attr-defined]
+            if kind_of is Measure and not self._declared(effect.query):  # type: ignore[attr-defined]
                 raise StrategyError(
                     f"strategy {self.strategy.name!r}, {_line(task.program)}: measured {effect.query} which it did not "  # type: ignore[attr-defined]
                     f"declare in reads; declared: {sorted(map(repr, self.reads)) or 'nothing'}"
@@ -230,6 +236,13 @@ class Runtime:
                 if given is PENDING:
                     return
                 answer = given  # type: ignore[assignment]
+
+    def _declared(self, query: Query) -> bool:
+        """Is a query in `reads`; by identity first, since the same object is asked again and again."""
+        for known in self.reads:
+            if known is query:
+                return True
+        return query in self.reads
 
     # -- the tree -------------------------------------------------------------------------------------------------
 

@@ -125,10 +125,13 @@ class Chunk:
 
     def _answer(self, k: int) -> None:
         pending, self.plane.pending = self.plane.pending, []
-        groups: dict[Query, list[tuple[int, Reply, int]]] = {}
+        groups: dict[int, tuple[Query, list[tuple[int, Reply, int]]]] = {}
         for row, query, reply, now in pending:
-            groups.setdefault(query, []).append((row, reply, now))
-        for query, asked in groups.items():
+            group = groups.get(id(query))  # by identity: hashing a query costs more than answering it
+            if group is None:
+                group = groups[id(query)] = (query, [])
+            group[1].append((row, reply, now))
+        for query, asked in groups.values():
             rows = np.array([row for row, _, _ in asked], dtype=np.int64)
             now_us = np.array([now for _, _, now in asked], dtype=np.int64)
             value, requests, errors, empty = self.store.answer(query, rows, now_us, np.full(rows.size, k))
@@ -168,6 +171,17 @@ class Chunk:
         self.ends.interval(rows, end, counts)
         self.cumulative[rows] += counts.sum(axis=2)
         return finish(self.model, self.draws, self.worlds, self.runtimes, self.ends, self._exposures(), self.finish_rng)
+
+    def dissolve(self) -> None:
+        """Break the cycles between worlds, runtimes and clocks, so that memory is given back without a search for it."""
+        for clock, world, runtime in zip(self.clocks, self.worlds, self.runtimes, strict=True):
+            clock.heap.clear()
+            runtime.dissolve()
+            world.pods.__dict__.clear()
+            world.__dict__.clear()
+        self.worlds.clear()
+        self.runtimes.clear()
+        self.lanes.clear()
 
     def _exposures(self) -> list[Exposure]:
         return [
