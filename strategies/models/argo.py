@@ -24,11 +24,12 @@ DEFAULT_ABORT_SCALE_DOWN_DELAY_SECONDS: Final = 30
 def basic_weights(
     replicas: int, weight: int, max_surge: IntOrPercent, max_weight: int = DEFAULT_MAX_WEIGHT
 ) -> tuple[int, int]:
-    """The pods `(canary, stable)` whose ratio comes nearest to `weight`: `approximateWeightedCanaryStableReplicaCounts`.
+    """The pods `(canary, stable)` whose ratio is nearest to `weight`: `approximateWeightedCanaryStableReplicaCounts`.
 
     Candidates are the weighted count rounded up and down, out of `replicas` and, if a surge is allowed, out of one pod
     more; the least distance in weight wins, the first of equals stays. A weight strictly between 0 and max_weight keeps
-    a pod of each revision, unless there is one replica and no surge.
+    a pod of each revision, unless there is one replica and no surge, or (upstream's gap) no surge and a weighted count
+    of exactly replicas - 1/2: no candidate is left then and the canary gets no pod, as at 95 of 10.
 
     >>> basic_weights(10, 25, "25%")
     (3, 8)

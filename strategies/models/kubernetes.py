@@ -7,7 +7,7 @@ resolved are taken as they are, and nothing but the answer is allocated.
 A ReplicaSet is a pair `(spec, available)`: the wanted number of pods, and the pods that have been Ready for
 minReadySeconds. Sources: kubernetes/kubernetes v1.34.0, `pkg/controller/deployment/{rolling,sync}.go`,
 `pkg/controller/deployment/util/deployment_util.go`, `pkg/kubelet/prober/worker.go`,
-`pkg/kubelet/kuberuntime/kuberuntime_manager.go`, and client-go v0.34.0 `util/flowcontrol/backoff.go`.
+`pkg/kubelet/{kubelet,kuberuntime/kuberuntime_manager}.go`, and client-go v0.34.0 `util/flowcontrol/backoff.go`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _EXPECTED: Final = 'a whole number of pods, 0 or more, or a whole percentage suc
 
 CRASH_LOOP_INITIAL_SECONDS: Final = 10.0
 CRASH_LOOP_CAP_SECONDS: Final = 300.0
+CRASH_LOOP_RESET_SECONDS: Final = 600.0
 
 
 # --- maxSurge and maxUnavailable ---------------------------------------------------------------------------------
@@ -105,26 +106,38 @@ def old_replicas(replicas: int, unavailable: int, new: Counts, old: Sequence[Cou
     for spec, available in old:
         if spec > 0:
             allowed += available
+    if _clean_up(sizes, old, budget):
+        _scale_down(sizes, allowed)
+    return sizes
+
+
+def _clean_up(sizes: list[int], old: Sequence[Counts], budget: int) -> bool:
+    """`cleanupUnhealthyReplicas`: take up to `budget` pods that are not available off `sizes`, oldest first.
+
+    False when a status still counts pods of a scale-down under way (more available than wanted): the controller calls
+    that an invalid request and ends its sync; what it has cleaned up before stays.
+    """
     for place, (spec, available) in enumerate(old):
         if budget <= 0:
             break
         if spec == 0 or spec == available:
             continue
         if available > spec:
-            # The status still counts pods of a scale-down under way: the controller calls that an invalid request
-            # and ends its sync; what it has cleaned up before stays.
-            return sizes
+            return False
         cut = min(budget, spec - available)
-        sizes[place] = spec - cut
+        sizes[place] -= cut
         budget -= cut
+    return True
 
+
+def _scale_down(sizes: list[int], allowed: int) -> None:
+    """`scaleDownOldReplicaSetsForRollingUpdate`: take up to `allowed` pods off `sizes`, oldest first."""
     for place, size in enumerate(sizes):
         if allowed <= 0:
             break
-        cut = size if size < allowed else allowed
+        cut = min(size, allowed)
         sizes[place] = size - cut
         allowed -= cut
-    return sizes
 
 
 def rolling_sync(
@@ -170,14 +183,14 @@ def crash_loop_delay_seconds(
     """Seconds from a container's end until the kubelet starts it again: 0, 10, 20, 40, 80, 160, 300, 300, …
 
     `restarts` counts the restarts since the back-off last began; the first one is at once. `ran_seconds` is how long
-    the container ran that just ended: above twice the cap (10 minutes) the back-off begins anew, the answer is 0 and
-    the caller counts from 0 again (this restart is the first; the next crash asks with `restarts=1`).
-    `kuberuntime_manager.go doBackOff`, `backoff.go IsInBackOffSince`; it compares the end with the moment of the last
-    restart, which is the run's length but for the time a start takes.
+    the container ran that just ended: above 10 minutes, whatever the cap, the back-off begins anew, the answer is 0
+    and the caller counts from 0 again (this restart is the first; the next crash asks with `restarts=1`).
+    `kuberuntime_manager.go doBackOff`, `kubelet.go` (`HasExpiredFunc`), `backoff.go`; upstream compares the end with
+    the moment of the last restart, which is the run's length but for the time a start takes.
     """
     if restarts < 0:
         raise ValueError(f"restarts must be 0 or more, got {restarts}")
-    if restarts == 0 or ran_seconds > 2.0 * cap_seconds:
+    if restarts == 0 or ran_seconds > CRASH_LOOP_RESET_SECONDS:
         return 0.0
     if restarts > 64:  # far beyond any cap, and the power stays a float
         return cap_seconds
