@@ -57,7 +57,8 @@ def main() -> None:
         if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
             sys.exit("this Python cannot make a virtual environment; on Debian: sudo apt-get install python3-venv")
         print(f"making {VENV.relative_to(ROOT)} with Python {platform.python_version()} …", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+        if subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=False).returncode:
+            sys.exit(f"set-up failed: could not make {VENV}")
     print(f"installing {lock.relative_to(ROOT)} …", file=sys.stderr, flush=True)
     pip("install", "--require-hashes", "--requirement", str(lock))
     pip("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
