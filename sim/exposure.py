@@ -71,7 +71,9 @@ class Exposure:
         while the weight was above the band.
         """
         pieces = [
-            (flow[2], high - low) for low, high, flow, regime in self.pieces(0, end_us) if regime >= first_regime and flow[2] > 0
+            (flow[2], high - low)
+            for low, high, flow, regime in self.pieces(0, end_us)
+            if regime >= first_regime and flow[2] > 0
         ]
         bands = []
         below = 0.0

@@ -142,7 +142,7 @@ def _leaks(world: SimulatedCluster) -> Leaks:
     return world.leaks
 
 
-_START: dict[type[Fault], Callable[[SimulatedCluster, Any, int], None]] = {  # type: ignore[valid-type]
+_START: dict[type[Fault], Callable[[SimulatedCluster, Any, int], None]] = {
     ErrorRatioFault: _error_ratio,
     LatencyFault: _latency,
     CrashLoopFault: _crash_loop,

@@ -37,8 +37,8 @@ class Pod:
     """One pod. `epoch` is raised when its container dies or it is deleted, so that what was due for it is dropped."""
 
     __slots__ = (
-        "available", "backoff", "born_us", "dead", "draws", "epoch", "exhausted", "lag_us", "leak_at", "ordinal", "place", "ready",
-        "ready_us", "restarts", "revision", "running_us", "serving", "terminating",
+        "available", "backoff", "born_us", "dead", "draws", "epoch", "exhausted", "leak_at", "ordinal", "place",
+        "ready", "ready_us", "restarts", "revision", "running_us", "serving", "terminating",
     )  # fmt: skip
 
     def __init__(self, revision: int, ordinal: int, born_us: int, draws: PodDraws) -> None:
@@ -424,7 +424,12 @@ class _Timing:
         if probe is None:
             return None
         killed = kubernetes.liveness_kill_seconds(
-            0.0, app_us / US, probe.initial_delay_seconds, probe.period_seconds, probe.failure_threshold, probe.timeout_seconds
+            0.0,
+            app_us / US,
+            probe.initial_delay_seconds,
+            probe.period_seconds,
+            probe.failure_threshold,
+            probe.timeout_seconds,
         )
         return None if killed is None else us(killed)
 

@@ -132,9 +132,7 @@ class Cell:
         values = self.values(column)  # a copy: it may be sorted in place
         if values.dtype == np.bool_:
             values = values.astype(np.int8)
-        low, high, top = (
-            np.quantile(values, [0.5, 0.9, 0.99], overwrite_input=True) if len(values) else [np.nan] * 3
-        )
+        low, high, top = np.quantile(values, [0.5, 0.9, 0.99], overwrite_input=True) if len(values) else [np.nan] * 3
         found = (average.value, average.lo, average.hi, float(low), float(high), float(top), len(values))
         return dict(zip(STATISTICS, found, strict=True))
 

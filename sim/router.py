@@ -28,8 +28,8 @@ class Router:
     """Weights, their lag, and connections that stay; `share` is the canary's effective share of the requests."""
 
     __slots__ = (
-        "_changed", "_clock", "_fallback", "_lag_us", "_life_us", "_pods", "_switch", "_switches", "log", "routed", "share",
-        "weight", "on_weight",
+        "_changed", "_clock", "_fallback", "_lag_us", "_life_us", "_pods", "_switch", "_switches", "log", "on_weight",
+        "routed", "share", "weight",
     )  # fmt: skip
 
     def __init__(self, model: Model, pods: Pods, clock: Clock, changed: Callable[[], None]) -> None:

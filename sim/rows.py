@@ -130,14 +130,13 @@ def _last_seen(model: Model, ends: Ends, exposure: Exposure, row: int, uniform: 
     if count == 0 or exposure.segments[-1][2][share] > 0:
         return np.nan
     weighted = [
-        (a, b, flow[share])
-        for a, b, flow, _ in exposure.pieces(int(ends.last_from[row]), int(ends.last_to[row]))
+        (a, b, flow[share]) for a, b, flow, _ in exposure.pieces(int(ends.last_from[row]), int(ends.last_to[row]))
     ]
     return float(exposure.place(weighted, uniform ** (1.0 / count), int(ends.last_to[row])))
 
 
 def _users(model: Model, worlds: list[SimulatedCluster], exposures: list[Exposure]) -> FloatArray:
-    """Different users who met the bad release; NaN for good releases, without `users`, or when stable is the bad one."""
+    """Different users who met the bad release; NaN for good releases, without `users`, or if stable is bad."""
     users = model.scenario.users
     result = np.full(len(worlds), np.nan)
     if users is None or not model.targets[CANARY]:

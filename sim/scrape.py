@@ -54,7 +54,9 @@ class Store:
             value, requests, errors, empty: shape [A]; where `empty` is true nothing was there to measure.
         """
         window_us = round(query.window_seconds * 1e6)
-        oldest = -((self.phase_us[rows] + window_us - now_us) // self.interval_us)  # ceil((t - window - phase)/interval)
+        oldest = -(
+            (self.phase_us[rows] + window_us - now_us) // self.interval_us
+        )  # ceil((t - window - phase)/interval)
         # a scrape exactly at t - window is outside the window (Prometheus 3: left-open)
         oldest += (self.phase_us[rows] + oldest * self.interval_us) == now_us - window_us
         revisions = {"stable": (0,), "canary": (1,), "all": (0, 1)}[query.revision]

@@ -157,7 +157,9 @@ def _results(tasks: list[Task], jobs: int) -> Iterator[Done]:
         return
     import joblib  # only with several workers: it takes 0.4 s to import
 
-    with joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="3*n_jobs") as parallel:
+    with joblib.Parallel(
+        n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="3*n_jobs"
+    ) as parallel:
         yield from parallel(joblib.delayed(_run_in_worker)(task) for task in tasks)
 
 
@@ -203,7 +205,9 @@ def trace_one(
         events.append((at_us, {"at_seconds": at_us / US, "kind": kind, "who": who, **what}))
 
     def record(at_us: int, kind: str, task: int, name: str, what: Any) -> None:
-        events.append((at_us, {"at_seconds": at_us / US, "kind": kind, "who": name, "program": task, "what": repr(what)}))
+        events.append(
+            (at_us, {"at_seconds": at_us / US, "kind": kind, "who": name, "program": task, "what": repr(what)})
+        )
 
     if engine == "event":
         from sim.engines.event import run_one

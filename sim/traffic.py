@@ -11,12 +11,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.schema import ConstantTraffic, DailyTraffic, FlashCrowd, TraceTraffic, Traffic
+from scenarios.trace import read_trace
 
 FloatArray = NDArray[np.float64]
 DAY = 86400.0
@@ -101,7 +101,9 @@ def _daily(traffic: DailyTraffic, horizon: float) -> Law:
     phase = omega * (knots - traffic.peak_at_seconds)
     start = math.sin(-omega * traffic.peak_at_seconds)
     cumulative = traffic.mean_per_second * (knots + traffic.amplitude / omega * (np.sin(phase) - start))
-    starts = np.arange(0.0, DAY, 300.0) if traffic.start_at_seconds is None else np.array([traffic.start_at_seconds % DAY])
+    starts = (
+        np.arange(0.0, DAY, 300.0) if traffic.start_at_seconds is None else np.array([traffic.start_at_seconds % DAY])
+    )
     return Law(knots, cumulative, starts, f"daily curve around {traffic.mean_per_second:g} requests/s")
 
 
@@ -113,7 +115,8 @@ def _flash(traffic: FlashCrowd, horizon: float) -> Law:
     after = np.maximum(knots - traffic.at_seconds, 0.0)
     # rate = base + extra * exp((t - at) / rise) before the peak, exp(-(t - at) / decay) after it
     rise = extra * traffic.rise_seconds * (
-        np.exp((before - traffic.at_seconds) / traffic.rise_seconds) - math.exp(-traffic.at_seconds / traffic.rise_seconds)
+        np.exp((before - traffic.at_seconds) / traffic.rise_seconds)
+        - math.exp(-traffic.at_seconds / traffic.rise_seconds)
     )  # fmt: skip
     decay = extra * traffic.decay_seconds * -np.expm1(-after / traffic.decay_seconds)
     cumulative = traffic.base_per_second * knots + rise + decay
@@ -121,9 +124,7 @@ def _flash(traffic: FlashCrowd, horizon: float) -> Law:
 
 
 def _trace(traffic: TraceTraffic, horizon: float) -> Law:
-    from scenarios.trace import read_trace
-
-    trace: Any = read_trace(traffic.file)
+    trace = read_trace(traffic.file)
     edges = trace.offsets_seconds - trace.offsets_seconds[0]
     cumulative = np.concatenate([[0.0], np.cumsum(trace.requests)])
     length = float(edges[-1])

@@ -22,10 +22,10 @@ from strategies.drive import PENDING, Reply, _Pending
 from strategies.effects import (
     Answer,
     Approved,
+    Available,
     AwaitApproval,
     AwaitAvailable,
     AwaitComplete,
-    Available,
     Counts,
     DeadlinePassed,
     Done,
@@ -78,9 +78,9 @@ class Waiter:
 class SimulatedCluster:
     """The simulated world of one replication.
 
-    Attributes worth reading: `pods`, `router`, `decision_us` (when the first of Undo, Promote and a passed deadline came, -1
-    before), `verdict` ("promoted", "rolled_back", "stalled" or ""), `fault_us` (when the first fault began to act, -1
-    before), `regime`.
+    Attributes worth reading: `pods`, `router`, `decision_us` (when the first of Undo, Promote and a passed deadline
+    came, -1 before), `verdict` ("promoted", "rolled_back", "stalled" or ""), `fault_us` (when the first fault began to
+    act, -1 before), `regime`.
     """
 
     def __init__(

@@ -28,7 +28,6 @@ from strategies.effects import (
     Joined,
     Measure,
     Note,
-    Outcome,
     Program,
     Query,
     Release,
@@ -131,9 +130,7 @@ class Runtime:
 
     __slots__ = ("_next", "ended_us", "fate", "main", "phase", "reads", "record", "strategy", "tasks", "world")
 
-    def __init__(
-        self, world: World, strategy: Strategy, release: Release, *, record: Recorder | None = None
-    ) -> None:
+    def __init__(self, world: World, strategy: Strategy, release: Release, *, record: Recorder | None = None) -> None:
         self.world = world
         self.strategy = strategy
         self.reads: tuple[Query, ...] = strategy.reads
@@ -145,7 +142,7 @@ class Runtime:
         program = strategy.program(release)
         if not isinstance(program, GeneratorType):
             raise StrategyError(
-                f"strategy {strategy.name!r} returned {program!r}; a strategy is a generator function, did you forget to yield?"
+                f"strategy {strategy.name!r} returned {program!r}, which is not a generator; did you forget to yield?"
             )
         self.main = _Task(0, strategy.name, program, None)
         self.tasks = {0: self.main}
@@ -258,7 +255,9 @@ class Runtime:
     def _join(self, task: _Task, effect: Join) -> Joined | None:
         unknown = [handle for handle in effect.handles if handle not in self.tasks]
         if unknown:
-            raise StrategyError(f"strategy {self.strategy.name!r}, {_line(task.program)}: no program {unknown[0]} to join")
+            raise StrategyError(
+                f"strategy {self.strategy.name!r}, {_line(task.program)}: no program {unknown[0]} to join"
+            )
         open_handles = {handle for handle in effect.handles if not self.tasks[handle].ended}
         if not open_handles:
             return Joined(self.world.now_us() / MICROSECONDS)
@@ -334,8 +333,6 @@ class Runtime:
             return StrategyError(f"{where}: yielded {effect!r}, which is not an effect")
         role = f"in phase {self.phase}" if task.parent is None else "in a spawned program"
         return StrategyError(f"{where}: {type(effect).__name__} is not legal {role}")
-
-
 
 
 def _nobody(_: Answer | Abort) -> None:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from sim.clock import FAR, Heap
 from sim.engines.plane import Lane, Plane
-from sim.model import US, ChunkDraws, Model
 from sim.exposure import Exposure
+from sim.model import US, ChunkDraws, Model
 from sim.rows import Ends, Rows, finish
 from sim.scrape import Store
 from sim.seeds import CHUNK, stream
@@ -48,7 +48,7 @@ class Chunk:
         source: Source | None = None,
         tap: Callable[[IntArray, int, IntArray], None] | None = None,
     ) -> None:
-        """`record` and `log` give an observer for a replication, or None; `source` replaces the draws, `tap` sees them."""
+        """`record` and `log` give an observer of a replication, or None; `source` replaces draws, `tap` sees them."""
         self.model, self.strategy, self.chunk = model, strategy, chunk
         self.count = replications
         draws = self.draws = ChunkDraws(model, root, chunk)
@@ -173,7 +173,7 @@ class Chunk:
         return finish(self.model, self.draws, self.worlds, self.runtimes, self.ends, self._exposures(), self.finish_rng)
 
     def dissolve(self) -> None:
-        """Break the cycles between worlds, runtimes and clocks, so that memory is given back without a search for it."""
+        """Break the cycles between worlds, runtimes and clocks, so that memory is freed without a search."""
         for clock, world, runtime in zip(self.clocks, self.worlds, self.runtimes, strict=True):
             clock.heap.clear()
             runtime.dissolve()

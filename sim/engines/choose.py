@@ -50,6 +50,7 @@ def warnings(model: Model, engine: str) -> tuple[str, ...]:
     if waits <= VALID_UP_TO or engine == "event":
         return ()
     return (
-        f"fidelity iid: {waits:.0%} of requests would wait for a thread at peak (Erlang C; valid up to {VALID_UP_TO:.0%}): "
+        f"fidelity iid: {waits:.0%} of requests would wait for a thread at peak (Erlang C, valid up to "
+        f"{VALID_UP_TO:.0%}): "
         "slow responses lack the memory of the queue; use --engine event, more threads or more replicas",
     )
