@@ -182,7 +182,7 @@ class Measure(Effect):
 class Spawn(Effect):
     """Start a second program beside this one. Answered with its number (`Spawned`)."""
 
-    factory: Callable[[], Program]
+    factory: Callable[[], Program] = field(repr=False, compare=False)
     name: str
 
 
