@@ -160,10 +160,10 @@ def unknown(
 def pick(name: str, known: Mapping[str, T], *, field: str, place: Place | None = None, what: str = "name") -> T:
     """Look a name up, or say which names exist.
 
-    >>> pick("canry", {"canary": 1, "rolling": 2}, field="web.yaml:7 strategy")
+    >>> pick("canry", {"canary": 1, "rolling": 2}, field="web.yaml:7")
     Traceback (most recent call last):
         ...
-    scenarios.errors.ScenarioError: web.yaml:7 strategy: unknown name 'canry'; did you mean 'canary'? known: canary, rolling
+    scenarios.errors.ScenarioError: web.yaml:7: unknown name 'canry'; did you mean 'canary'? known: canary, rolling
     """
     if name in known:
         return known[name]

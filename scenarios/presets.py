@@ -35,7 +35,8 @@ def _root() -> Node:
 
 def _section(name: str) -> dict[str, Node]:
     node = _root().child(name)
-    assert node is not None and isinstance(node.value, dict)
+    assert node is not None
+    assert isinstance(node.value, dict)
     return node.value
 
 

@@ -24,9 +24,7 @@ from scenarios.yaml_nodes import read_bytes
 MAX_BYTES: Final = 64 << 20
 MAX_ERRORS: Final = 20  #: of one file; a trace that is wrong is often wrong in every row
 COLUMNS: Final = ("timestamp", "requests")
-_ISO = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?"
-)
+_ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,7 +283,9 @@ class _Builder:
         if isinstance(above.node.value, list):
             above.node.value.append(node)
             return
-        assert isinstance(above.node.value, dict) and above.key is not None and above.key_place is not None
+        assert isinstance(above.node.value, dict)
+        assert above.key is not None
+        assert above.key_place is not None
         key, key_place, above.key = above.key, above.key_place, None
         node.key_place = key_place
         if isinstance(node.value, dict | list) or node.value is None:
