@@ -148,6 +148,7 @@ def test_negative_restarts_are_refused() -> None:
         (2, 7, 5, 1, 10),  # tick 5 is skipped: running less than the initial delay
         (2, 10, 5, 1, 10),
         (0.3, 0, 0.1, 1, 0.30000000000000004),
+        (3 * 0.1, 0, 0.1, 1, 3 * 0.1),  # the quotient is a little above 3, the tick is not
     ],
 )
 def test_ready_at_the_tick(answers: float, delay: float, period: float, threshold: int, expected: float) -> None:

@@ -26,6 +26,7 @@ def _pair(value: list[int] | None) -> tuple[int, int] | None:
 def test_no_row_was_lost() -> None:
     assert {name: len(rows) for name, rows in TABLES.items()} == {
         "basic": 33 + 3,
+        "basic_answers": 60,
         "routed": 7 + 1,
         "dynamic": 8,
         "abort": 4,
@@ -47,6 +48,12 @@ def test_counts_without_a_router(row: dict[str, Any]) -> None:
         older=row["older"],
     )
     assert wanted == _pair(row["expect"])
+
+
+@pytest.mark.parametrize("row", TABLES["basic_answers"], ids=str)
+def test_counts_without_a_router_in_drawn_states(row: list[Any]) -> None:
+    *limits, canary, stable, older, expected = row
+    assert argo.basic_counts(*limits, tuple(canary), tuple(stable), older) == tuple(expected)
 
 
 @pytest.mark.parametrize("row", TABLES["approximation"], ids=str)

@@ -61,6 +61,13 @@ def test_a_sync_scales_the_old_replica_set(row: list[Any]) -> None:
     assert kubernetes.rolling_sync(replicas, surge, unavailable, tuple(new), [tuple(old)]) == (new[0], [expected])
 
 
+@_rows("rolling_sync")
+def test_a_sync_in_drawn_states(row: list[Any]) -> None:
+    *limits, new, old, size, sizes = row
+    pairs = [tuple(counts) for counts in old]
+    assert kubernetes.rolling_sync(*limits, None if new is None else tuple(new), pairs) == (size, sizes)
+
+
 @_rows("clean_up")
 def test_clean_up_of_unavailable_pods(row: list[Any]) -> None:
     old, budget, removed = row
