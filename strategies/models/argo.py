@@ -47,7 +47,7 @@ def basic_weights(
     # Ties and distances are decided in double precision, as upstream does: exact fractions would break ties otherwise.
     share = weight / max_weight
 
-    canary, total, best = 0, replicas, -1.0  # nothing taken yet; stays so only when no candidate is allowed
+    canary, total, best = 0, replicas, -1.0  # the answer when no candidate is allowed
     if ceiling < replicas or zero_allowed:
         canary, best = ceiling, abs(ceiling * max_weight / replicas - weight)
     if floor_allowed and (replicas * share) % 1.0 != 0.5:
@@ -192,9 +192,7 @@ def weight_to_pods(replicas: int, weight: int, max_weight: int = DEFAULT_MAX_WEI
 
 def _at_least(pods: int, min_pods: int, replicas: int) -> int:
     """`minPodsPerReplicaSet`, itself never above `replicas`; a ReplicaSet of no pods stays so."""
-    if pods == 0:
-        return 0
-    return max(pods, min(min_pods, replicas))
+    return max(pods, min(min_pods, replicas)) if pods else 0
 
 
 def routed_counts(
@@ -202,8 +200,7 @@ def routed_counts(
 ) -> tuple[int, int]:
     """`(canary, stable)` behind a router: the canary by its weight, the stable one whole.
 
-    `CalculateReplicaCountsForTrafficRoutedCanary`; surge and unavailable play no part. `min_pods` is
-    minPodsPerReplicaSet.
+    `CalculateReplicaCountsForTrafficRoutedCanary`; no surge, no unavailable. `min_pods` is minPodsPerReplicaSet.
     """
     return _at_least(weight_to_pods(replicas, weight, max_weight), min_pods, replicas), replicas
 
@@ -248,10 +245,9 @@ def dynamic_counts(
 ) -> tuple[int, int]:
     """`(canary, stable)` under dynamicStableScale, where the stable ReplicaSet shrinks as the canary's share grows.
 
-    `actual` are the weights `(canary, stable)` that the router has now, None when it has none yet. Stable keeps enough
-    pods for its share now and for the one to come. Aborting, the canary too keeps the pods of its actual weight, and
-    `weight` is the first of `abort_weights`. With `scale_replicas` (setCanaryScale) the canary has that size and the
-    stable one is whole.
+    `actual` are the weights `(canary, stable)` of the router, None when it has none yet. Stable keeps pods for its share
+    now and for the one to come; in an abort so does the canary, and `weight` is the first of `abort_weights`. With
+    `scale_replicas` (setCanaryScale) the canary has that size and the stable one is whole.
     """
     if scale_replicas is not None:
         canary, weight = scale_replicas, 0
