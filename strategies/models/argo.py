@@ -245,7 +245,7 @@ def dynamic_counts(
 ) -> tuple[int, int]:
     """`(canary, stable)` under dynamicStableScale, where the stable ReplicaSet shrinks as the canary's share grows.
 
-    `actual` are the weights `(canary, stable)` of the router, None when it has none yet. Stable keeps pods for its share
+    `actual` are the router's weights `(canary, stable)`, None when it has none yet. Stable keeps pods for its share
     now and for the one to come; in an abort so does the canary, and `weight` is the first of `abort_weights`. With
     `scale_replicas` (setCanaryScale) the canary has that size and the stable one is whole.
     """
