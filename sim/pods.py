@@ -271,7 +271,7 @@ class Pods:
         """The container of a pod died; the kubelet restarts it after the crash-loop back-off."""
         now = self.clock.now_us
         ran_seconds = (now - pod.running_us) / US
-        if ran_seconds > 2 * kubernetes.CRASH_LOOP_CAP_SECONDS:
+        if ran_seconds > kubernetes.CRASH_LOOP_RESET_SECONDS:
             pod.backoff = 0
         delay = kubernetes.crash_loop_delay_seconds(pod.backoff)
         pod.backoff += 1
@@ -429,7 +429,7 @@ class _Timing:
             probe.initial_delay_seconds,
             probe.period_seconds,
             probe.failure_threshold,
-            probe.timeout_seconds,
+            0.0,  # a process that does not listen yet refuses at once: no timeout passes
         )
         return None if killed is None else us(killed)
 
