@@ -1,0 +1,230 @@
+"""The entries under `strategies:` as strategies that any world can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scenarios.custom import custom_strategy
+from scenarios.errors import Place, ScenarioError, ScenarioErrors, dotted, raise_all, shown
+from scenarios.imports.manifest import Imported, import_manifest, unused
+from scenarios.load import Loaded
+from scenarios.programs import strategy_of
+from scenarios.schema import Scenario
+from scenarios.strategy_check import strategy_words
+from scenarios.strategy_spec import StepWords, StrategyWords
+from scenarios.yaml_nodes import Node, from_plain
+from strategies.effects import Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """Strategies by the names of the scenario, and what their manifests say of the service."""
+
+    strategies: dict[str, Strategy]
+    routed: dict[str, bool]  #: `Release.routed` of each: a router splits traffic by weight
+    patch: dict[str, Any]  #: laid over the scenario (`load_scenario(..., overrides=patch)`): manifests' facts win
+    imported: dict[str, Imported]  #: the manifests behind `from:` entries
+    assumed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is collected while the entries are built."""
+
+    base_dir: Path
+    routed_by_scenario: bool
+    allow_python: bool
+    bind: Mapping[str, str]
+    strategies: dict[str, Strategy] = field(default_factory=dict)
+    routed: dict[str, bool] = field(default_factory=dict)
+    imported: dict[str, Imported] = field(default_factory=dict)
+    errors: list[ScenarioError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def build_strategies(
+    source: Loaded | Scenario,
+    *,
+    base_dir: str | Path | None = None,
+    where: Node | None = None,
+    allow_python: bool = False,
+    bind: Mapping[str, str] | None = None,
+) -> Built:
+    """All strategies of a scenario.
+
+    Args:
+        source: a loaded file, or a scenario made in Python.
+        base_dir: where relative file names start; a loaded file's own folder when not given.
+        where: the tree of the file, for the places of errors; a loaded file has its own.
+        allow_python: run the code that `python:` entries name.
+        bind: what queries of manifests measure, for every `from:` entry; an entry's own `bind:` wins.
+
+    Raises:
+        ScenarioErrors: everything wrong with the entries and with the manifests they name.
+    """
+    scenario = source.scenario if isinstance(source, Loaded) else source
+    root = source.root if isinstance(source, Loaded) else where
+    folder = Path(base_dir) if base_dir is not None else source.path.parent if isinstance(source, Loaded) else Path()
+    work = _Work(folder, scenario.router.kind == "weighted", allow_python, bind or {})
+    for name, words in scenario.strategies.items():
+        node = root.nearest(("strategies", name)) if root is not None else None
+        entry = node[0] if node is not None and node[1] == 2 else from_plain(words, Place("", 0))
+        try:
+            _build(name, entry, ("strategies", name), work)
+        except ScenarioError as error:
+            work.errors.append(error)
+    work.errors += _unused(work)
+    patch, assumed = _merged(work)
+    raise_all(work.errors)
+    return Built(
+        strategies=work.strategies,
+        routed=work.routed,
+        patch=patch,
+        imported=work.imported,
+        assumed=assumed,
+        warnings=tuple(dict.fromkeys(work.warnings)),
+    )
+
+
+def _build(name: str, entry: Node, path: tuple[str, ...], work: _Work) -> None:
+    words = strategy_words(entry, path)
+    routed = work.routed_by_scenario
+    if words.manifest is not None:
+        imported = _imported(entry, words, path, work)
+        work.imported[name] = imported
+        work.warnings += imported.warnings
+        words = strategy_words(from_plain(imported.words, imported.place), ())
+        routed = imported.routed
+    if words.python is not None:
+        if not work.allow_python:
+            place = (entry.child("python") or entry).key_place
+            problem = "a strategy that runs Python code is refused; give --allow-python if you trust this file"
+            raise ScenarioError(problem, field=".".join((*path, "python")), place=place)
+        work.strategies[name] = custom_strategy(name, words, entry, path, folder=_folder(entry, "python", work))
+    else:
+        _check_router(words, entry, path, routed=routed)
+        work.warnings += _doubts(name, words)
+        work.strategies[name] = strategy_of(name, words)
+    work.routed[name] = routed or words.blue_green is not None
+
+
+def _folder(entry: Node, word: str, work: _Work) -> Path:
+    """The folder of the file in which a word stands."""
+    node = entry.child(word)
+    place = node.place if node is not None else None
+    return Path(place.file).parent if place is not None and place.line else work.base_dir
+
+
+def _imported(entry: Node, words: StrategyWords, path: tuple[str, ...], work: _Work) -> Imported:
+    folder = _folder(entry, "from", work)
+    assert words.manifest is not None
+    bindings = entry.child("bind")
+    places = {name: node.place for name, node in bindings.value.items()} if _is_mapping(bindings) else {}
+    try:
+        return import_manifest(
+            folder / words.manifest,
+            templates=[_folder(entry, "templates", work) / each for each in words.templates],
+            bind={**work.bind, **words.bind},
+            places=places,
+            strict=False,
+        )
+    except ScenarioErrors as found:
+        for error in found.errors:
+            if error.line == 0 and error.field == "":  # a file that cannot be read: say who named it
+                named = next((word for word in ("templates", "from") if _names(entry, word, error.file)), "from")
+                place = (entry.child(named) or entry).place
+                work.errors.append(ScenarioError(f"{error.problem} ({error.file})", field=".".join((*path, named)), place=place))
+            else:
+                work.errors.append(error)
+        raise_all(work.errors)
+        raise
+
+
+def _names(entry: Node, word: str, file: str) -> bool:
+    node = entry.child(word)
+    given = node.plain() if node is not None else None
+    texts = given if isinstance(given, list) else [given]
+    return any(isinstance(each, str) and file.endswith(each) for each in texts)
+
+
+def _is_mapping(node: Node | None) -> bool:
+    return node is not None and isinstance(node.value, dict)
+
+
+def _unused(work: _Work) -> list[ScenarioError]:
+    """Bindings that no manifest took."""
+    if not work.imported:
+        return unused(work.bind, (), (), {})
+    used = {name for each in work.imported.values() for name in each.used}
+    names = {name for each in work.imported.values() for name in each.names}
+    return unused(work.bind, used, names, {})
+
+
+def _merged(work: _Work) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The facts of all manifests; two that disagree cannot both describe the scenario's one service."""
+    facts: dict[str, tuple[Any, Imported]] = {}
+    lines: list[str] = []
+    for name, imported in work.imported.items():
+        for word, value in imported.patch["service"].items():
+            if word == "name":
+                facts.setdefault(word, (value, imported))
+                continue
+            known, first = facts.setdefault(word, (value, imported))
+            if known != value:
+                problem = (
+                    f"service.{word} is {_brief(value)} here and {_brief(known)} in {first.place.file}: "
+                    "a scenario has one service"
+                )
+                work.errors.append(ScenarioError(problem, field=f"strategies.{name}.from", place=imported.place))
+        lines += imported.assumed
+    service = {word: value for word, (value, _) in facts.items()}
+    return ({"service": service} if service else {}), tuple(dict.fromkeys(lines))
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_brief(below)}" for name, below in value.items()) + "}"
+    return shown(value)
+
+
+def _check_router(words: StrategyWords, entry: Node, path: tuple[str, ...], *, routed: bool) -> None:
+    """What only a router can do."""
+    if routed or words.canary is None:
+        return
+    for number, step in enumerate(words.canary.steps):
+        if step.set_canary_scale is not None:
+            _needs_router(entry, path, ("canary", "steps", number, "setCanaryScale"))
+    if words.canary.dynamic_stable_scale:
+        _needs_router(entry, path, ("canary", "dynamicStableScale"))
+
+
+def _needs_router(entry: Node, path: tuple[str, ...], keys: tuple[str | int, ...]) -> None:
+    node, _ = entry.nearest(keys)
+    raise ScenarioError(
+        "expected a router (router.kind: weighted), got router.kind: pods",
+        field=dotted((*path, *keys)),
+        place=node.key_place,
+    )
+
+
+def _doubts(name: str, words: StrategyWords) -> list[str]:
+    """What is right by the rules and probably not meant."""
+    canary, found = words.canary, []
+    steps: tuple[StepWords, ...] = canary.steps if canary else ()
+    analyses = [(f"steps[{number}].analysis", step.analysis) for number, step in enumerate(steps)]
+    if words.blue_green is not None:
+        analyses += [
+            ("prePromotionAnalysis", words.blue_green.pre_promotion),
+            ("postPromotionAnalysis", words.blue_green.post_promotion),
+        ]
+    for where, analysis in analyses:
+        endless = [metric.name for metric in analysis.metrics if not metric.ends] if analysis else []
+        for metric in endless:
+            found.append(f"{name}: {where}: metric {metric!r} has an interval and no count: it goes on until it fails")
+    if canary is not None and canary.analysis is not None and canary.analysis.starting_step >= len(steps) > 0:
+        found.append(f"{name}: analysis.startingStep {canary.analysis.starting_step} is behind the last step: it never starts")
+    return found

@@ -1,0 +1,120 @@
+"""Typed words as strategies: a translation, field by field, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scenarios.measures import query
+from scenarios.strategy_spec import (
+    AnalysisWords,
+    BlueGreenWords,
+    CanaryWords,
+    MetricWords,
+    Rollback,
+    StepWords,
+    StrategyWords,
+)
+from strategies import blue_green, canary, rolling, rollback
+from strategies.analysis import Analysis, Condition, Metric
+from strategies.effects import Strategy
+
+
+def strategy_of(name: str, words: StrategyWords) -> Strategy:
+    """The strategy of an entry that says rollingUpdate, blueGreen or canary."""
+    if words.rolling_update is not None:
+        update = words.rolling_update
+        return rolling.strategy(
+            name,
+            max_surge=update.max_surge,
+            max_unavailable=update.max_unavailable,
+            min_ready_seconds=update.min_ready_seconds,
+            progress_deadline_seconds=update.progress_deadline_seconds,
+            analysis=_analysis(words.analysis, "rolling"),
+        )
+    if words.blue_green is not None:
+        return _blue_green(name, words.blue_green)
+    assert words.canary is not None
+    return _canary(name, words.canary, words.rollback)
+
+
+def _blue_green(name: str, words: BlueGreenWords) -> Strategy:
+    return blue_green.strategy(
+        name,
+        preview_replicas=words.preview_replicas,
+        pre_promotion=_analysis(words.pre_promotion, "prePromotion"),
+        post_promotion=_analysis(words.post_promotion, "postPromotion"),
+        auto_promotion=words.auto_promotion,
+        auto_promotion_seconds=words.auto_promotion_seconds,
+        scale_down_delay_seconds=words.scale_down_delay_seconds,
+        abort_scale_down_delay_seconds=words.abort_scale_down_delay_seconds,
+        min_ready_seconds=words.min_ready_seconds,
+        progress_deadline_seconds=words.progress_deadline_seconds,
+        progress_deadline_abort=words.progress_deadline_abort,
+    )
+
+
+def _canary(name: str, words: CanaryWords, back: Rollback | None) -> Strategy:
+    return canary.strategy(
+        name,
+        steps=tuple(_step(step, number) for number, step in enumerate(words.steps)),
+        analysis=_analysis(words.analysis, "background"),
+        starting_step=words.analysis.starting_step if words.analysis else 0,
+        max_surge=words.max_surge,
+        max_unavailable=words.max_unavailable,
+        dynamic_stable_scale=words.dynamic_stable_scale,
+        scale_down_delay_seconds=words.scale_down_delay_seconds,
+        abort_scale_down_delay_seconds=words.abort_scale_down_delay_seconds,
+        min_ready_seconds=words.min_ready_seconds,
+        progress_deadline_seconds=words.progress_deadline_seconds,
+        progress_deadline_abort=words.progress_deadline_abort,
+        on_failure=_way_back(back),
+    )
+
+
+def _way_back(words: Rollback | None) -> Any:
+    if words is None or words == "instant":
+        return rollback.instant
+    if words == "undo":
+        return rollback.undo
+    assert not isinstance(words, str)
+    steps = words.progressive
+    weights = tuple(weight / 100 for weight in steps.weights)
+    return rollback.progressive(weights, steps.pause_seconds, never_raise=steps.never_raise)
+
+
+def _step(words: StepWords, number: int) -> Any:
+    if words.set_weight is not None:
+        return canary.SetWeightStep(weight=words.set_weight / 100)
+    if words.pause is not None:
+        return canary.PauseStep(seconds=words.pause.duration_seconds)
+    if words.set_canary_scale is not None:
+        scale = words.set_canary_scale
+        return canary.CanaryScaleStep(
+            replicas=scale.replicas,
+            weight=None if scale.weight is None else scale.weight / 100,
+            match_traffic_weight=scale.match_traffic_weight,
+        )
+    analysis = _analysis(words.analysis, f"step {number}")
+    assert analysis is not None
+    return canary.AnalysisStep(analysis=analysis)
+
+
+def _analysis(words: AnalysisWords | None, name: str) -> Analysis | None:
+    if words is None:
+        return None
+    return Analysis(name=name, metrics=tuple(_metric(metric) for metric in words.metrics))
+
+
+def _metric(words: MetricWords) -> Metric:
+    return Metric(
+        name=words.name,
+        query=query(words.measure, words.revision, words.window_seconds),
+        interval_seconds=words.interval_seconds,
+        initial_delay_seconds=words.initial_delay_seconds,
+        count=words.count or None,
+        failure_limit=words.failure_limit,
+        inconclusive_limit=words.inconclusive_limit,
+        consecutive_error_limit=words.consecutive_error_limit,
+        success=Condition.parse(words.success_condition) if words.success_condition else None,
+        failure=Condition.parse(words.failure_condition) if words.failure_condition else None,
+    )

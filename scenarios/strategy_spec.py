@@ -1,0 +1,293 @@
+"""The words of one entry under `strategies:`, in the terms of Kubernetes and Argo Rollouts.
+
+Defaults are those of the imitated tools: Deployments by kubernetes/kubernetes `pkg/apis/apps/v1/defaults.go`, Rollouts
+by argo-rollouts `utils/defaults/defaults.go`, metrics by argo-rollouts `analysis/analysis.go` (@9f8d111d8).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from strategies.analysis import Condition
+
+from scenarios.errors import shown
+from scenarios.measures import parse_measure
+from scenarios.schema import Model
+from scenarios.units import Count, Duration, Number, duration_text
+
+
+def pods_or_percent(value: Any) -> int | str:
+    """A number of pods, or a share of the replicas.
+
+    >>> pods_or_percent(2), pods_or_percent("25%")
+    (2, '25%')
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}%", value):
+        return value
+    raise ValueError(f"expected a number of pods, 0 or more, or a percentage such as 25%, got {shown(value)}")
+
+
+def is_zero(value: int | str) -> bool:
+    """Do these pods, or this percentage, come to nothing for every number of replicas?"""
+    return value == 0 or (isinstance(value, str) and int(value[:-1]) == 0)
+
+
+def _measure(value: Any) -> str:
+    parse_measure(value)
+    return str(value)
+
+
+Pods = Annotated[int | str, BeforeValidator(pods_or_percent)]
+Percent = Annotated[Count, Field(ge=0, le=100)]
+Revision = Literal["canary", "stable", "all"]
+
+
+# --- analysis ----------------------------------------------------------------------------------------------------
+
+
+class MetricWords(Model):
+    """One metric of an analysis; counters as an Argo AnalysisRun."""
+
+    name: str = Field(min_length=1, max_length=200)
+    measure: Annotated[str, BeforeValidator(_measure)] = Field(
+        description="error_ratio, success_ratio (0..1), request_rate (a second) or latency_pNN (seconds)"
+    )
+    revision: Revision = "canary"
+    window_seconds: Duration = Field(300.0, alias="window", gt=0, description="how far each measurement looks back")
+    interval_seconds: Duration | None = Field(None, alias="interval", gt=0, description="null: measured once")
+    initial_delay_seconds: Duration = Field(0.0, alias="initialDelay")
+    count: Count | None = Field(None, ge=0, description="null or 0: once without an interval, else for ever")
+    failure_limit: Count = Field(0, alias="failureLimit", ge=-1, description="-1: failures never count")
+    inconclusive_limit: Count = Field(0, alias="inconclusiveLimit", ge=0)
+    consecutive_error_limit: Count = Field(4, alias="consecutiveErrorLimit", ge=0)
+    success_condition: str | None = Field(None, alias="successCondition")
+    failure_condition: str | None = Field(None, alias="failureCondition")
+
+    @field_validator("success_condition", "failure_condition")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None:
+            Condition.parse(value)
+        return value
+
+    @model_validator(mode="after")
+    def _counted(self) -> MetricWords:
+        check_counts(self.count, self.interval_seconds, self.failure_limit, self.inconclusive_limit)
+        return self
+
+    @property
+    def ends(self) -> bool:
+        """Does it end by itself when all goes well? (An interval without a count goes on for ever.)"""
+        return bool(self.count) or self.interval_seconds is None
+
+
+def check_counts(count: int | None, interval_seconds: float | None, failure_limit: int, inconclusive_limit: int) -> None:
+    """Argo's rules between the counters of a metric (`utils/analysis/factory.go ValidateMetric`); ValueError."""
+    if not count:
+        return
+    if count > 1 and interval_seconds is None:
+        raise ValueError(f"expected an interval with a count above 1, got count {count} and no interval")
+    if count < failure_limit:
+        raise ValueError(f"expected a count of at least failureLimit ({failure_limit}), got {count}")
+    if count < inconclusive_limit:
+        raise ValueError(f"expected a count of at least inconclusiveLimit ({inconclusive_limit}), got {count}")
+
+
+class AnalysisWords(Model):
+    """An analysis: the first metric that fails, errs or is inconclusive ends it."""
+
+    metrics: tuple[MetricWords, ...] = Field(min_length=1, max_length=50)
+
+    @field_validator("metrics")
+    @classmethod
+    def _distinct(cls, value: tuple[MetricWords, ...]) -> tuple[MetricWords, ...]:
+        names = [metric.name for metric in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"expected metrics of different names, got {name!r} {names.count(name)} times")
+        return value
+
+
+class BackgroundWords(AnalysisWords):
+    """An analysis beside the steps, from the step `startingStep` (0 is the first) until promotion."""
+
+    starting_step: Count = Field(0, alias="startingStep", ge=0)
+
+
+# --- the strategies ----------------------------------------------------------------------------------------------
+
+
+class _Progress(Model):
+    min_ready_seconds: Number = Field(0.0, alias="minReadySeconds", ge=0)
+    progress_deadline_seconds: Number = Field(600.0, alias="progressDeadlineSeconds", gt=0)
+
+    @model_validator(mode="after")
+    def _deadline_after_ready(self) -> _Progress:
+        if self.progress_deadline_seconds <= self.min_ready_seconds:
+            low, got = self.min_ready_seconds, self.progress_deadline_seconds
+            raise ValueError(f"expected progressDeadlineSeconds above minReadySeconds ({low:g}), got {got:g}")
+        return self
+
+
+class _Surge(_Progress):
+    max_surge: Pods = Field("25%", alias="maxSurge")
+    max_unavailable: Pods = Field("25%", alias="maxUnavailable")
+
+    @model_validator(mode="after")
+    def _can_move(self) -> _Surge:
+        if is_zero(self.max_surge) and is_zero(self.max_unavailable):
+            raise ValueError("expected maxSurge or maxUnavailable above 0, got 0 for both")
+        return self
+
+
+class RollingWords(_Surge):
+    """The rolling update of a Deployment."""
+
+
+class BlueGreenWords(_Progress):
+    """Argo's blueGreen."""
+
+    auto_promotion: bool = Field(True, alias="autoPromotionEnabled")
+    auto_promotion_seconds: Number | None = Field(None, alias="autoPromotionSeconds", ge=0)
+    preview_replicas: Count | None = Field(None, alias="previewReplicaCount", ge=1)
+    scale_down_delay_seconds: Number = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
+    abort_scale_down_delay_seconds: Number = Field(30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never")
+    pre_promotion: AnalysisWords | None = Field(None, alias="prePromotionAnalysis")
+    post_promotion: AnalysisWords | None = Field(None, alias="postPromotionAnalysis")
+    progress_deadline_abort: bool = Field(False, alias="progressDeadlineAbort")
+
+
+class PauseWords(Model):
+    """`{}` waits for a person."""
+
+    duration_seconds: Duration | None = Field(None, alias="duration")
+
+
+class CanaryScaleWords(Model):
+    """How many canary pods, apart from the weight; sticky until matchTrafficWeight."""
+
+    replicas: Count | None = Field(None, ge=0)
+    weight: Percent | None = None
+    match_traffic_weight: bool = Field(False, alias="matchTrafficWeight")
+
+    @model_validator(mode="after")
+    def _one(self) -> CanaryScaleWords:
+        given = [self.replicas is not None, self.weight is not None, self.match_traffic_weight]
+        if sum(given) != 1:
+            raise ValueError("expected exactly one of replicas, weight and matchTrafficWeight: true")
+        return self
+
+
+class StepWords(Model):
+    """One canary step; exactly one kind."""
+
+    set_weight: Percent | None = Field(None, alias="setWeight")
+    pause: PauseWords | None = None
+    set_canary_scale: CanaryScaleWords | None = Field(None, alias="setCanaryScale")
+    analysis: AnalysisWords | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> StepWords:
+        kinds = {
+            "setWeight": self.set_weight,
+            "pause": self.pause,
+            "setCanaryScale": self.set_canary_scale,
+            "analysis": self.analysis,
+        }
+        given = [name for name, value in kinds.items() if value is not None]
+        if len(given) != 1:
+            got = " and ".join(given) or "none of them"
+            raise ValueError(f"expected exactly one of {', '.join(kinds)}, got {got}")
+        return self
+
+
+class CanaryWords(_Surge):
+    """Argo's canary."""
+
+    steps: tuple[StepWords, ...] = Field((), max_length=200)
+    analysis: BackgroundWords | None = None
+    dynamic_stable_scale: bool = Field(False, alias="dynamicStableScale")
+    scale_down_delay_seconds: Number = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
+    abort_scale_down_delay_seconds: Number = Field(30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never")
+    progress_deadline_abort: bool = Field(False, alias="progressDeadlineAbort")
+
+
+class ProgressiveWords(Model):
+    """Weights (per cent) that fall step by step, with a pause between."""
+
+    weights: tuple[Percent, ...] = Field((50, 25, 10, 0), min_length=1, max_length=50)
+    pause_seconds: Duration = Field(30.0, alias="pause")
+    never_raise: bool = Field(False, alias="neverRaise", description="leave out weights above the canary's own")
+
+    @field_validator("weights")
+    @classmethod
+    def _falling(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if value[-1] != 0 or any(low >= high for high, low in zip(value, value[1:], strict=False)):
+            raise ValueError(f"expected falling weights that end with 0, got [{', '.join(map(str, value))}]")
+        return value
+
+
+class ProgressiveRollback(Model):
+    """`{progressive: {weights: [50, 25, 10, 0], pause: 30s}}`."""
+
+    progressive: ProgressiveWords = ProgressiveWords()
+
+
+def _form_of_rollback(value: Any) -> str:
+    return "progressive" if isinstance(value, dict | ProgressiveRollback) else "word"
+
+
+Rollback = Annotated[
+    Annotated[Literal["instant", "undo"], Tag("word")] | Annotated[ProgressiveRollback, Tag("progressive")],
+    Discriminator(_form_of_rollback),
+]
+
+#: What says which strategy an entry is, and which words may stand beside it.
+FORMS: dict[str, tuple[str, ...]] = {
+    "rollingUpdate": ("analysis",),
+    "blueGreen": (),
+    "canary": ("rollback",),
+    "from": ("templates", "bind"),
+    "python": ("settings", "reads"),
+}
+
+
+class StrategyWords(Model):
+    """One entry under `strategies:`; exactly one of rollingUpdate, blueGreen, canary, from, python."""
+
+    rolling_update: RollingWords | None = Field(None, alias="rollingUpdate")
+    blue_green: BlueGreenWords | None = Field(None, alias="blueGreen")
+    canary: CanaryWords | None = None
+    manifest: str | None = Field(None, alias="from", min_length=1, description="a Rollout or Deployment, relative to this file")
+    python: str | None = Field(None, min_length=1, description="package.module:function, needs --allow-python")
+    analysis: AnalysisWords | None = Field(None, description="beside rollingUpdate: a failure undoes the update")
+    rollback: Rollback | None = Field(None, description="beside canary: instant (default), undo, progressive")
+    templates: tuple[str, ...] = Field((), max_length=50, description="beside from: files with AnalysisTemplates")
+    bind: dict[str, str] = Field({}, description="beside from: what each query measures")
+    settings: dict[str, Any] = Field({}, description="beside python: keyword arguments of the function")
+    reads: tuple[str, ...] = Field((), description="beside python: queries, as error_ratio:canary:5m")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> StrategyWords:
+        given = {word_of(name) for name in self.model_fields_set if getattr(self, name) is not None}
+        forms = [form for form in FORMS if form in given]
+        if len(forms) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(FORMS)}, got {' and '.join(forms) or 'none of them'}")
+        for word in sorted(given - {forms[0]} - set(FORMS[forms[0]])):
+            homes = " or ".join(form for form, words in FORMS.items() if word in words)
+            raise ValueError(f"expected {word} beside {homes} only, got it beside {forms[0]}")
+        return self
+
+
+def word_of(attribute: str) -> str:
+    """The word of the file for an attribute of `StrategyWords`."""
+    return StrategyWords.model_fields[attribute].alias or attribute
+
+
+def pause_text(seconds: float | None) -> dict[str, str]:
+    """A pause in the words of a file: `{}` waits for a person."""
+    return {} if seconds is None else {"duration": duration_text(seconds)}
