@@ -72,14 +72,37 @@ def finish(
     rng: np.random.Generator,
 ) -> Rows:
     """The columns of one chunk; times t3 and t6 are drawn given the counts of their interval."""
+    first, last = drawn_times(model, worlds, ends, exposures, rng.random((2, len(draws.bad))))
     count = len(worlds)
-    uniform = rng.random((2, len(draws.bad)))
-    first = np.full(count, np.nan)
-    last = np.full(count, np.nan)
+    failed, slow = ends.failed[:count], ends.slow[:count]
+    return assemble(model, worlds, runtimes, exposures, failed=failed, slow=slow, first=first, last=last)
+
+
+def drawn_times(
+    model: Model, worlds: list[SimulatedCluster], ends: Ends, exposures: list[Exposure], uniform: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """t3 and t6 in microseconds, shape [R] each, NaN where there is none; uniform has the shape [2, R] or longer."""
+    first = np.full(len(worlds), np.nan)
+    last = np.full(len(worlds), np.nan)
     for row, world in enumerate(worlds):
         if world.fault_us >= 0:
             first[row] = _first_bad(model, ends, exposures[row], row, float(uniform[0, row]))
             last[row] = _last_seen(model, ends, exposures[row], row, float(uniform[1, row]))
+    return first, last
+
+
+def assemble(
+    model: Model,
+    worlds: list[SimulatedCluster],
+    runtimes: list[Runtime],
+    exposures: list[Exposure],
+    *,
+    failed: IntArray,
+    slow: IntArray,
+    first: FloatArray,
+    last: FloatArray,
+) -> Rows:
+    """The columns of finished replications: what the worlds know, and what the engine counted; shapes [R]."""
     verdicts = [_verdict(world, runtime) for world, runtime in zip(worlds, runtimes, strict=True)]
     raw: Rows = {
         "release_bad": np.array([world.bad for world in worlds]),
@@ -90,8 +113,8 @@ def finish(
         "ended": np.array([runtime.ended_us for runtime in runtimes], dtype=np.int64),
         "first": first,
         "last": last,
-        "failed": ends.failed[:count],
-        "slow": ends.slow[:count],
+        "failed": failed,
+        "slow": slow,
         "least": np.array([world.pods.least_available for world in worlds]),
         "peak": np.array([world.pods.peak for world in worlds]),
         "pod_us": np.array([world.pods.pod_us(model.horizon_us) for world in worlds], dtype=np.float64),

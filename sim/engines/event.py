@@ -1,0 +1,356 @@
+"""The reference engine: the same cluster on SimPy, one replication, and a process for every request.
+
+Only the source of requests differs from the batch engine. A request arrives by inversion of Lambda, is sent to a
+revision by the router's present shares and to any pod of it that takes traffic with equal chance, waits for one of the
+pod's threads first come first served, and is counted when it is answered: in the revision and the regime of its
+arrival, as failed or by the class of its sojourn time. It fails at once where there is no pod, a dead or exhausted one,
+or an empty shared pool, and after its service with the error ratio of its arrival. What a pod was serving when its
+container died is answered all the same: the world already counts those as lost, by letting the pod refuse requests for
+one mean response time longer. Requests still in flight at the horizon are not counted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from simpy import Environment
+from simpy.events import URGENT, Event, Process, Timeout
+
+from sim.exposure import Exposure, Segment
+from sim.model import US, ChunkDraws, Model, delays_of
+from sim.pods import NAMES, Pod
+from sim.rows import Ends, Rows, assemble, drawn_times
+from sim.scrape import Store
+from sim.seeds import CHUNK, place, stream
+from sim.traffic import Arrivals
+from sim.world import Flow, SimulatedCluster
+from strategies.drive import Recorder, Reply, Runtime
+from strategies.effects import Measured, Query, Strategy
+
+IntArray = NDArray[np.int64]
+#: counts [V, G, 1 + C] of scrape k, or of what follows the last scrape (k = -1), instead of requests
+Source = Callable[[int], IntArray]
+Tap = Callable[[int, IntArray], None]
+Log = Callable[[int, str, str, dict[str, Any]], None]
+TAIL: Final = -1
+BLOCK: Final = 4096  #: random numbers drawn at a time
+ROW: Final = np.zeros(1, dtype=np.int64)  #: the only replication of the store
+
+
+def run_one(
+    model: Model,
+    strategy: Strategy,
+    root: int,
+    replication: int,
+    *,
+    record: Recorder | None = None,
+    log: Log | None = None,
+    source: Source | None = None,
+    tap: Tap | None = None,
+) -> Rows:
+    """Run one replication, request by request.
+
+    Args:
+        model: the compiled scenario.
+        strategy: what to run in it.
+        root: root of all random numbers.
+        replication: its number; the world is that of the same replication in the batch engine.
+        record: sees what the strategy asks and learns.
+        log: sees what the world does.
+        source: recorded counts instead of requests; no request is started then.
+        tap: sees the counts of each scrape interval, shape [V, G, 1 + C], and with k = -1 those after the last scrape.
+
+    Returns:
+        Columns of one row, as those of the batch engine.
+    """
+    return _Run(model, strategy, root, replication, record=record, log=log, source=source, tap=tap).run()
+
+
+class SimpyClock:
+    """`sim.clock.Clock` on a SimPy environment whose time is whole microseconds."""
+
+    __slots__ = ("env", "now_us")
+
+    def __init__(self, env: Environment) -> None:
+        self.env = env
+        self.now_us = 0
+
+    def call_at(self, time_us: int, function: Callable[[Any], None], argument: Any) -> None:
+        """See `Clock`; SimPy keeps the order of events of the same instant and priority."""
+        Timeout(self.env, time_us - self.env.now, (function, argument)).callbacks.append(self._call)
+
+    def _call(self, event: Event) -> None:
+        self.now_us = int(self.env.now)
+        function, argument = event.value
+        function(argument)
+
+    def call_first_at(self, time_us: int, function: Callable[[Event], None]) -> None:
+        """Call a function before everything else of its instant that is not urgent."""
+        event = Event(self.env)
+        event._ok, event._value = True, None
+        event.callbacks.append(function)
+        self.env.schedule(event, URGENT, time_us - self.env.now)
+
+
+class _Threads:
+    """The threads of one pod: how many are busy, and the requests that wait for one."""
+
+    __slots__ = ("busy", "waiting")
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self.waiting: deque[Event] = deque()
+
+
+class Requests:
+    """The data plane of one replication: every request a process, counted when it is answered.
+
+    Attributes worth reading: `counts[revision][regime]` (responses so far: failed, then by latency class), `segments`
+    (as of the batch engine), `first_us` (the first bad response of a revision with a fault in a regime with a fault,
+    -1 before), `last_us` (the last response of each revision).
+    """
+
+    def __init__(self, model: Model, clock: SimpyClock, arrivals: Arrivals, rng: np.random.Generator) -> None:
+        classes = len(model.buckets_seconds)
+        self.model, self.clock, self.arrivals, self.rng = model, clock, arrivals, rng
+        self.counts = [[[0] * (1 + classes) for _ in range(model.regimes)] for _ in range(2)]
+        self.classes = np.zeros((2, model.regimes, classes))
+        self.segments: list[Segment] = []
+        self.first_us = -1.0
+        self.last_us = [-1.0, -1.0]
+        self.ask: Callable[[Query, Reply], None]
+        self.world: SimulatedCluster
+        self._regime = 0
+        self._canary_share = 0.0
+        self._delays: list[list[tuple[int, float]]] = [[], []]
+        self._threads: dict[Pod, _Threads] = {}
+        self._limit = model.scenario.service.threads
+        self._bounds_us = [bound * US for bound in model.buckets_seconds]
+        self._uniform = _uniforms(rng)
+
+    def attach(self, world: SimulatedCluster, ask: Callable[[Query, Reply], None]) -> None:
+        """The world exists now: read what its faults do to response times; `ask` answers its queries."""
+        self.world, self.ask = world, ask
+        self._read_delays()
+
+    # -- what the world tells and asks ----------------------------------------------------------------------------
+
+    def flow(self, flow: Flow) -> None:
+        """See `DataPlane`."""
+        self._canary_share = flow[2]
+        now = self.clock.now_us
+        self.segments.append((now, self.arrivals.at_us(now), flow, self._regime))
+
+    def regime(self, regime: int, slow: tuple[Any, Any]) -> None:
+        """See `DataPlane`."""
+        self._regime = regime
+        self.classes[0, regime], self.classes[1, regime] = slow
+        if self.segments:
+            now = self.clock.now_us
+            self.segments.append((now, self.arrivals.at_us(now), self.segments[-1][2], regime))
+            self._read_delays()
+
+    def measure(self, query: Query, reply: Reply) -> None:
+        """See `DataPlane`."""
+        self.ask(query, reply)
+
+    def _read_delays(self) -> None:
+        world = self.world
+        self._delays = [
+            [(round(added * US), share) for added, share in delays_of(self.model.scenario, name, world.started, world.severity)]
+            for name in NAMES
+        ]
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def arrive(self) -> Generator[Event, Any, None]:
+        """The process that starts a process for each request."""
+        env, request, inverse_us = self.clock.env, self._request, self.arrivals.inverse_us
+        latency = self.model.latency
+        expected = self.arrivals.at_us(self.model.horizon_us)
+        block = min(BLOCK, 16 + int(expected + 6 * expected**0.5))
+        seen = 0.0
+        while True:
+            passed = seen + np.cumsum(self.rng.standard_exponential(block))
+            route, where, fails = self.rng.random((3, block)).tolist()
+            service = np.exp(latency.log_median + latency.sigma * self.rng.standard_normal(block)) * US
+            service_us = np.maximum(np.rint(service), 1).astype(np.int64).tolist()
+            for due, *drawn in zip(passed.tolist(), route, where, fails, service_us, strict=True):
+                if due >= expected:
+                    return
+                yield Timeout(env, max(0, inverse_us(due) - env.now))
+                Process(env, request(*drawn))
+            seen = float(passed[-1])
+
+    def _request(self, route: float, where: float, fails: float, service_us: int) -> Generator[Event, Any, None]:
+        """One request, from its arrival to its answer; `route`, `where` and `fails` are uniform in 0..1."""
+        env, world = self.clock.env, self.world
+        revision = 1 if route < self._canary_share else 0
+        regime = self._regime
+        cell = self.counts[revision][regime]
+        pods = world.pods.in_service[revision]
+        if not pods or world.shared_pool_empty:
+            self._bad(revision, regime, cell, 0)
+            return
+        pod = pods[int(where * len(pods))]
+        if pod.dead or pod.exhausted:
+            self._bad(revision, regime, cell, 0)
+            return
+        began = env.now
+        failed = fails < world.base_error[revision]
+        for added_us, share in self._delays[revision]:
+            if share == 1.0 or next(self._uniform) < share:
+                service_us += added_us
+        try:
+            threads = self._threads[pod]
+        except KeyError:
+            threads = self._threads[pod] = _Threads()
+        if threads.busy < self._limit:
+            threads.busy += 1
+        else:
+            turn = Event(env)
+            threads.waiting.append(turn)
+            yield turn  # whoever ends hands its thread over
+        yield Timeout(env, service_us)
+        if threads.waiting:
+            threads.waiting.popleft().succeed()
+        else:
+            threads.busy -= 1
+        now = env.now
+        column = 0 if failed else 1 + bisect_left(self._bounds_us, now - began)
+        if failed or column > self.model.fast_classes:
+            self._bad(revision, regime, cell, column)
+        else:
+            cell[column] += 1
+            self.last_us[revision] = now
+
+    def _bad(self, revision: int, regime: int, cell: list[int], column: int) -> None:
+        """Count a failed or slow response."""
+        now = self.clock.env.now
+        cell[column] += 1
+        self.last_us[revision] = now
+        if self.first_us < 0 and self.model.targets[revision] and (self.model.from_start or regime):
+            self.first_us = now
+
+
+def _uniforms(rng: np.random.Generator) -> Iterator[float]:
+    while True:
+        yield from rng.random(BLOCK).tolist()
+
+
+class _Run:
+    """One replication: its world, its requests (or its tape), its scrapes."""
+
+    def __init__(
+        self,
+        model: Model,
+        strategy: Strategy,
+        root: int,
+        replication: int,
+        *,
+        record: Recorder | None,
+        log: Log | None,
+        source: Source | None,
+        tap: Tap | None,
+    ) -> None:
+        chunk, self.place = place(replication)
+        draws = self.draws = ChunkDraws(model, root, chunk)
+        self.model, self.strategy, self.source, self.tap = model, strategy, source, tap
+        self.finish_rng = stream(root, chunk, "finish")
+        self.env = Environment()
+        self.clock = SimpyClock(self.env)
+        arrivals = Arrivals(model.law, draws.offset_seconds[self.place], model.knots, model.cumulative)
+        self.requests = Requests(model, self.clock, arrivals, stream(root, chunk, "requests", self.place))
+        self.world = SimulatedCluster(model, draws, self.place, self.clock, self.requests, arrivals, log=log)
+        self.requests.attach(self.world, self._ask)
+        self.runtime = Runtime(self.world, strategy, model.release, record=record)
+        self.store = Store(model, 1)
+        self.store.phase_us[0] = draws.phase_us[self.place]
+        self.ends = Ends(model, 1)
+        self.scrapes = 0
+        self.total: IntArray = np.zeros((2, model.regimes, 1 + len(model.buckets_seconds)), dtype=np.int64)
+
+    def run(self) -> Rows:
+        self.clock.call_at(0, _start, self.runtime)
+        if self.strategy.reads:
+            self._plan_scrape()
+        if self.source is None:
+            Process(self.env, self.requests.arrive())
+        self.env.run(until=self.model.horizon_us + 1)
+        self._count(TAIL, self.model.horizon_us)
+        return self._rows()
+
+    # -- scrapes and queries --------------------------------------------------------------------------------------
+
+    def _plan_scrape(self) -> None:
+        at = int(self.store.phase_us[0]) + self.scrapes * self.model.interval_us
+        if at <= self.model.horizon_us:
+            self.clock.call_first_at(at, self._scrape)
+
+    def _scrape(self, _: Event) -> None:
+        if self.runtime.fate is not None:
+            return  # nobody reads any more
+        k, now = self.scrapes, int(self.env.now)
+        self._count(k, now)
+        self.store.put(k, ROW, self.total.sum(axis=1)[None])
+        born = self.store.born[0]
+        for revision, since in enumerate(self.world.pods.born_us):
+            if 0 <= since <= now and born[revision] > k:
+                born[revision] = k
+        self.scrapes = k + 1
+        self._plan_scrape()
+
+    def _count(self, k: int, now_us: int) -> None:
+        """Bring the totals up to now, from the tape or from what the requests have counted."""
+        counts = np.asarray(self.requests.counts) - self.total if self.source is None else self.source(k)
+        self.total = self.total + counts
+        self.ends.interval(ROW, np.array([now_us]), counts[None])
+        if self.tap is not None:
+            self.tap(k, counts)
+
+    def _ask(self, query: Query, reply: Reply) -> None:
+        now = self.clock.now_us
+        found = self.store.answer(query, ROW, np.array([now]), np.array([self.scrapes - 1]))
+        value, requests, errors, empty = (column.item() for column in found)
+        at = now + self.model.query_us
+        measured = Measured(at / US, None) if empty else Measured(at / US, value, requests, errors)
+        self.clock.call_at(at, _deliver, (reply, measured))
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def _rows(self) -> Rows:
+        requests = self.requests
+        worlds, runtimes = [self.world], [self.runtime]
+        exposures = [Exposure(requests.segments, requests.arrivals, requests.classes)]
+        if self.source is not None:
+            uniform = self.finish_rng.random((2, CHUNK))[:, self.place :]
+            first, last = drawn_times(self.model, worlds, self.ends, exposures, uniform)
+        else:
+            first, last = self._observed()
+        failed, slow = self.ends.failed, self.ends.slow
+        return assemble(self.model, worlds, runtimes, exposures, failed=failed, slow=slow, first=first, last=last)
+
+    def _observed(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """t3 and t6 as the requests saw them; NaN when there is none, or the bad revision still takes traffic."""
+        watched, requests = self.ends.watched, self.requests
+        good = self.world.fault_us < 0
+        still = requests.segments[-1][2][2 * watched] > 0
+        first = requests.first_us
+        last = requests.last_us[watched]
+        return (
+            np.array([np.nan if good or first < 0 else first]),
+            np.array([np.nan if good or still or last < 0 else last]),
+        )
+
+
+def _start(runtime: Runtime) -> None:
+    runtime.start()
+
+
+def _deliver(due: tuple[Reply, Measured]) -> None:
+    due[0](due[1])
