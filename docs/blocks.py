@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from markdown import fenced, table
-from scenario_fields import scenario_fields
+from scenario_fields import scenario_fields, strategy_fields
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out"
@@ -68,6 +68,33 @@ def _is_effect(kind: type) -> bool:
     return issubclass(kind, Effect) and kind is not Effect
 
 
+def columns() -> str:
+    """The columns of a result."""
+    from scenarios.outcome import COLUMNS
+
+    return table(["column", "meaning"], [[f"`{name}`", meaning] for name, meaning in COLUMNS.items()])
+
+
+def library() -> str:
+    """The scenario files that ship, with their questions."""
+    from scenarios import load_scenario
+
+    rows: list[list[object]] = []
+    for path in sorted((ROOT / "scenarios" / "library").glob("*.yaml")):
+        scenario = load_scenario(path).scenario
+        rows.append([f"`{path.name}`", scenario.title, scenario.question, ", ".join(scenario.strategies)])
+    return table(["file", "title", "question", "strategies"], rows)
+
+
+def presets() -> str:
+    """The named schedules and services."""
+    from scenarios.presets import schedules, services
+
+    rows: list[list[object]] = [[f"`{name}`", "schedule", schedule.about] for name, schedule in schedules().items()]
+    rows += [[f"`{name}`", "service", about] for name, about in services().items()]
+    return table(["name", "of", "what it is"], rows)
+
+
 # --- recorded from one run -------------------------------------------------------------------------------------------
 
 
@@ -94,7 +121,7 @@ def command(line: str, summary: str) -> Callable[[], str]:
         if done.returncode not in (0, 1, 5):
             raise SystemExit(f"{line}: exit code {done.returncode}\n{done.stderr}")
         text = fenced(compact(json.loads(done.stdout)), "json")
-        return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
+        return f"{fenced(line, 'sh')}\n\n<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
 
     return run
 
@@ -118,10 +145,18 @@ def compact(value: Any, indent: str = "") -> str:
     return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
-DRAWN: dict[str, Callable[[], str]] = {"cli": cli, "effects": effects, "scenario-fields": scenario_fields}
+DRAWN: dict[str, Callable[[], str]] = {
+    "cli": cli,
+    "columns": columns,
+    "effects": effects,
+    "library": library,
+    "presets": presets,
+    "scenario-fields": scenario_fields,
+    "strategy-fields": strategy_fields,
+}
 RECORDED: dict[str, Callable[[], str | None]] = {
     "demo": recorded("demo.txt", code=True),
     "bench": recorded("bench.md", code=False),
-    "compare-json": command(COMPARE, "three strategies, every column"),
-    "simulate-json": command(SIMULATE, "the same file, request by request"),
+    "compare-json": command(COMPARE, "its output"),
+    "simulate-json": command(SIMULATE, "its output (the same file, request by request)"),
 }

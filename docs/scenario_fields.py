@@ -10,7 +10,7 @@ from typing import Any
 from markdown import table
 from pydantic import BaseModel
 
-from scenarios import schema, units
+from scenarios import schema, strategy_spec, units
 
 #: name of the reader of a unit in scenarios/units.py -> what a file says there
 UNITS = {
@@ -20,24 +20,43 @@ UNITS = {
     "share": "share (`5%`)",
     "whole": "whole number",
     "real": "number",
+    "pods_or_percent": "pods or percentage (`2`, `25%`)",
+    "_measure": "name of a measure",
 }
 PLAIN = {str: "text", bool: "`true` or `false`", float: "number", int: "whole number"}
 HIDDEN = (schema.Model, schema.FaultBase)
 
 
+def parts_of(module: types.ModuleType) -> list[type[schema.Model]]:
+    """The models that a module defines, in its order; bases that no file sees are left out."""
+    models = [model for model in vars(module).values() if isinstance(model, type) and issubclass(model, schema.Model)]
+    own = [model for model in models if model.__module__ == module.__name__ and not model.__name__.startswith("_")]
+    return [model for model in own if model not in HIDDEN]
+
+
+def section(model: type[schema.Model]) -> str:
+    """One part of a file: what it is, and its fields."""
+    rows: list[list[object]] = []
+    for name, field in model.model_fields.items():
+        value = value_of(field.annotation, field.metadata)
+        rows.append([f"`{field.alias or name}`", value, default_of(name, field), field.description or ""])
+    fields = table(["field", "value", "default", "note"], rows) if rows else ""
+    return f"## {model.__name__}\n\n{model.__doc__}\n\n{fields}".rstrip()
+
+
 def scenario_fields() -> str:
     """One section a model: the whole file first, then its parts in the order of the schema."""
-    models = [model for model in vars(schema).values() if isinstance(model, type) and issubclass(model, schema.Model)]
-    parts = []
-    for model in [schema.Scenario, *(model for model in models if model is not schema.Scenario)]:
-        if model in HIDDEN:
-            continue
-        rows: list[list[object]] = []
-        for name, field in model.model_fields.items():
-            value = value_of(field.annotation, field.metadata)
-            rows.append([f"`{field.alias or name}`", value, default_of(name, field), field.description or ""])
-        parts.append(f"## {model.__name__}\n\n{model.__doc__}\n\n{table(['field', 'value', 'default', 'note'], rows)}")
-    return "\n\n".join(parts)
+    return _sections(schema, first=schema.Scenario)
+
+
+def strategy_fields() -> str:
+    """One section a model of what may stand under `strategies:`."""
+    return _sections(strategy_spec, first=strategy_spec.StrategyWords)
+
+
+def _sections(module: types.ModuleType, first: type[schema.Model]) -> str:
+    parts = [model for model in parts_of(module) if model is not first]
+    return "\n\n".join(map(section, [first, *parts]))
 
 
 def _unit(metadata: typing.Iterable[Any]) -> str | None:
