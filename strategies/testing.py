@@ -1,0 +1,390 @@
+"""For tests of strategies, ours and yours: a scripted world with a tiny clock, and the contract of a strategy.
+
+run = rehearse(strategy, looks=lambda query, at: 0.2)
+assert run.fate.outcome is Outcome.ROLLED_BACK
+assert run.effects[:2] == [Scale("canary", 1), AwaitAvailable("canary", 1)]
+
+class TestMine(StrategyContract):
+    def make_strategy(self) -> Strategy:
+        return mine(...)
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from strategies.drive import MICROSECONDS, PENDING, Refused, Reply, Runtime, _Pending
+from strategies.effects import (
+    Answer,
+    Approved,
+    Available,
+    AwaitApproval,
+    AwaitAvailable,
+    AwaitComplete,
+    Counts,
+    DeadlinePassed,
+    Done,
+    Effect,
+    Fate,
+    Measure,
+    Measured,
+    Observe,
+    Outcome,
+    Promote,
+    Query,
+    Release,
+    Revision,
+    RollTo,
+    Scale,
+    SetWeight,
+    Strategy,
+    Undo,
+)
+from strategies.models import kubernetes
+from strategies.tape import Tape, replay
+
+Looks: TypeAlias = Callable[[Query, float], Measured | float | None]
+
+GOOD: Final = {"error_ratio": 0.0, "success_ratio": 1.0, "latency_quantile": 0.01, "request_rate": 100.0}
+BAD: Final = {"error_ratio": 1.0, "success_ratio": 0.0, "latency_quantile": 1e6, "request_rate": 0.0}
+
+
+def good(query: Query, at_seconds: float) -> float:
+    """Every look is good."""
+    return GOOD[query.quantity]
+
+
+def bad(query: Query, at_seconds: float) -> float:
+    """Every look is bad."""
+    return BAD[query.quantity]
+
+
+def undefined(query: Query, at_seconds: float) -> float:
+    """Every look is NaN: 0/0, requests that did not come."""
+    return float("nan")
+
+
+def empty(query: Query, at_seconds: float) -> None:
+    """Every look is an empty vector: no series exists."""
+    return
+
+
+class TooLong(AssertionError):
+    """A strategy asked for more than the world allows; it probably never ends."""
+
+
+class TapeWorld:
+    """A world that does as it is told: pods are available a constant time after they were asked for.
+
+    Args:
+        looks: the answer of a query at a time (seconds): a value, None for an empty vector, or a whole `Measured`.
+        startup_seconds: from scaling up until those pods are Ready; scaling down is done at once.
+        never_available: revisions whose new pods never become available.
+        query_seconds: how long a query takes.
+        approval_seconds: how long a person takes to approve; None: nobody does.
+        approvals: how often a person approves before nobody answers any more.
+        refuse: a person says stop, with this reason, when first asked.
+        most_effects: `TooLong` is raised at the next one.
+
+    Attributes worth reading: `asked` (time in seconds, effect) of everything that was asked, `weight`, `spec`,
+    `available`, `decision` ("promoted" | "rolled_back" | None).
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        *,
+        looks: Looks = good,
+        startup_seconds: float = 10.0,
+        never_available: tuple[Revision, ...] = (),
+        query_seconds: float = 0.0,
+        approval_seconds: float | None = 60.0,
+        approvals: int = 3,
+        refuse: str | None = None,
+        most_effects: int = 10_000,
+    ) -> None:
+        stable = 0 if release.first else release.replicas
+        self.release = release
+        self.looks = looks
+        self.startup_us = _us(startup_seconds)
+        self.never_available = never_available
+        self.query_us = _us(query_seconds)
+        self.approval_seconds = approval_seconds
+        self.approvals = approvals
+        self.refuse = refuse
+        self.most_effects = most_effects
+        self.asked: list[tuple[float, Effect]] = []
+        self.weight = 0.0
+        self.spec: dict[Revision, int] = {"stable": stable, "canary": 0}
+        self.available: dict[Revision, int] = {"stable": stable, "canary": 0}
+        self.decision: str | None = None
+        self._min_ready_us = 0
+        self._roll: RollTo | None = None
+        self._born: dict[Revision, list[int]] = {"stable": [-(10**12)] * stable, "canary": []}
+        self._progress_us = 0
+        self._waiters: list[tuple[Effect, Reply, int]] = []
+        self._now_us = 0
+        self._order = itertools.count()
+        self._due: list[tuple[int, int, Callable[[], None]]] = []
+
+    # -- what drive.World asks ------------------------------------------------------------------------------------
+
+    def now_us(self) -> int:
+        """Microseconds since the rollout began."""
+        return self._now_us
+
+    def call_later(self, delay_us: int, function: Callable[[], None]) -> None:
+        """Call a function once, later."""
+        heapq.heappush(self._due, (self._now_us + delay_us, next(self._order), function))
+
+    def perform(self, effect: Effect, reply: Reply) -> Answer | _Pending:
+        """Perform one effect."""
+        self.asked.append((self._now_us / MICROSECONDS, effect))
+        if len(self.asked) > self.most_effects:
+            raise TooLong(f"more than {self.most_effects} effects; the last one: {effect}")
+        match effect:
+            case Scale(revision, replicas):
+                self._roll = None
+                self._scale(revision, replicas)
+            case RollTo():
+                self._roll = effect
+                self._min_ready_us = _us(effect.min_ready_seconds)
+                self._progress_us = self._now_us
+                self._settle()
+            case SetWeight(weight):
+                assert 0 <= weight <= 1, f"weight must lie in 0..1, got {weight}"
+                self.weight = weight
+            case AwaitAvailable() | AwaitComplete() | Observe():
+                return self._wait_for_pods(effect, reply)
+            case Measure(query):
+                self.call_later(self.query_us, lambda: reply(self._look(query)))
+                return PENDING
+            case AwaitApproval():
+                return self._ask_person(reply)
+            case Promote():
+                self.decision = "promoted"
+            case Undo():
+                self.decision = "rolled_back"
+        return Done(self._seconds())
+
+    # -- the clock ------------------------------------------------------------------------------------------------
+
+    def run(self, until_seconds: float = 86_400.0) -> None:
+        """Let time pass until nothing is left to do."""
+        until_us = _us(until_seconds)
+        while self._due and self._due[0][0] <= until_us:
+            self._now_us, _, function = heapq.heappop(self._due)
+            function()
+
+    def _seconds(self) -> float:
+        return self._now_us / MICROSECONDS
+
+    # -- looks and people -----------------------------------------------------------------------------------------
+
+    def _look(self, query: Query) -> Measured:
+        seen = self.looks(query, self._seconds())
+        return seen if isinstance(seen, Measured) else Measured(self._seconds(), seen)
+
+    def _ask_person(self, reply: Reply) -> _Pending:
+        if self.refuse is not None:
+            raise Refused(self.refuse)
+        if self.approval_seconds is not None and self.approvals > 0:
+            self.approvals -= 1
+            self.call_later(_us(self.approval_seconds), lambda: reply(Approved(self._seconds(), "script")))
+        return PENDING
+
+    # -- pods -----------------------------------------------------------------------------------------------------
+
+    def _scale(self, revision: Revision, replicas: int) -> None:
+        assert replicas >= 0, f"replicas must be 0 or more, got {replicas}"
+        born = self._born[revision]
+        del born[replicas:]  # the newest go first: those that are not available yet are among them
+        born.extend([self._now_us] * (replicas - len(born)))
+        if replicas != self.spec[revision]:
+            self._progress_us = self._now_us
+        self.spec[revision] = replicas
+        self.call_later(self.startup_us + self._min_ready_us, self._settle)
+        self._settle()
+
+    def _count(self, revision: Revision) -> int:
+        old = [at for at in self._born[revision] if at < 0]
+        ready = [at for at in self._born[revision] if at + self.startup_us + self._min_ready_us <= self._now_us]
+        return len(old) if revision in self.never_available else len(ready)
+
+    def _settle(self) -> None:
+        for revision in self.spec:
+            available = self._count(revision)
+            if available > self.available[revision]:
+                self._progress_us = self._now_us
+            self.available[revision] = available
+        if self._roll is not None:
+            self._sync(self._roll)
+        for waiter in tuple(self._waiters):
+            answer = self._satisfied(waiter[0])
+            if answer is not None:
+                self._waiters.remove(waiter)
+                self.call_later(0, lambda reply=waiter[1], answer=answer: reply(answer))  # type: ignore[misc]
+
+    def _sync(self, roll: RollTo) -> None:
+        new: Revision = roll.revision
+        old: Revision = "canary" if new == "stable" else "stable"
+        fenceposts = kubernetes.resolve_fenceposts(roll.max_surge, roll.max_unavailable, roll.replicas)
+        wanted, (rest,) = kubernetes.rolling_sync(
+            roll.replicas,
+            *fenceposts,
+            (self.spec[new], self.available[new]),
+            [(self.spec[old], self.available[old])],
+        )
+        if wanted != self.spec[new]:
+            self._scale(new, wanted)
+        elif rest != self.spec[old]:
+            self._scale(old, rest)
+
+    def _wait_for_pods(self, effect: AwaitAvailable | AwaitComplete | Observe, reply: Reply) -> Answer | _Pending:
+        if not isinstance(effect, AwaitComplete) and _us(effect.min_ready_seconds) != self._min_ready_us:
+            self._min_ready_us = _us(effect.min_ready_seconds)
+            self.call_later(self.startup_us + self._min_ready_us, self._settle)
+            self._settle()
+        answer = self._satisfied(effect)
+        if answer is not None:
+            return answer
+        waiter = (effect, reply, self._now_us)
+        self._waiters.append(waiter)
+        if effect.deadline_seconds is not None:
+            self.call_later(_us(effect.deadline_seconds), lambda: self._deadline(waiter, _us(effect.deadline_seconds)))
+        return PENDING
+
+    def _satisfied(self, effect: Effect) -> Answer | None:
+        match effect:
+            case AwaitAvailable(revision, replicas):
+                return Available(self._seconds()) if self.available[revision] >= replicas else None
+            case AwaitComplete(revision, replicas):
+                other: Revision = "canary" if revision == "stable" else "stable"
+                whole = self.spec[revision] == replicas == self.available[revision]
+                return Available(self._seconds()) if whole and self.spec[other] == 0 else None
+            case Observe(before):
+                canary = (self.spec["canary"], self.available["canary"])
+                stable = (self.spec["stable"], self.available["stable"])
+                return None if before == (canary, stable) else Counts(self._seconds(), canary, stable)
+        raise AssertionError(f"nobody waits with {effect}")
+
+    def _deadline(self, waiter: tuple[Effect, Reply, int], deadline_us: int | None) -> None:
+        assert deadline_us is not None
+        if waiter not in self._waiters:
+            return
+        due = max(waiter[2], self._progress_us) + deadline_us
+        if due > self._now_us:
+            self.call_later(due - self._now_us, lambda: self._deadline(waiter, deadline_us))
+            return
+        self._waiters.remove(waiter)
+        waiter[1](DeadlinePassed(self._seconds()))
+
+
+def _us(seconds: float | None) -> int:
+    return round((seconds or 0.0) * MICROSECONDS)
+
+
+# --- running a strategy in it ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What a strategy did in a scripted world."""
+
+    fate: Fate | None  #: None: it waits for a person who does not come, or for pods that never do
+    world: TapeWorld
+    tape: Tape
+    effects: list[Effect] = field(default_factory=list)  #: what it asked of the world and of the clock, in order
+
+    def at(self, kind: type[Effect]) -> list[float]:
+        """When effects of a kind were asked for, in seconds."""
+        return [entry.at_us / MICROSECONDS for entry in self.tape.entries if isinstance(entry.what, kind)]
+
+
+def rehearse(
+    strategy: Strategy, release: Release | None = None, *, until_seconds: float = 86_400.0, **script: Any
+) -> Rehearsal:
+    """Run a strategy in a `TapeWorld` (`script`: its keyword arguments) and say what it did."""
+    release = release or Release(replicas=4)
+    world, tape = TapeWorld(release, **script), Tape()
+    runtime = Runtime(world, strategy, release, record=tape)
+    runtime.start()
+    world.run(until_seconds)
+    effects = [entry.what for entry in tape.entries if entry.kind == "effect"]
+    return Rehearsal(runtime.fate, world, tape, effects)
+
+
+# --- the contract ------------------------------------------------------------------------------------------------
+
+
+class StrategyContract:
+    """What every strategy owes its users; a base class of tests.
+
+    Subclass it, name the subclass `Test…`, and give it `make_strategy`.
+    """
+
+    releases: tuple[Release, ...] = (
+        Release(replicas=1),
+        Release(replicas=4),
+        Release(replicas=10, routed=False),
+        Release(replicas=3, first=True),
+        Release(replicas=5, returning=True),
+    )
+
+    def make_strategy(self) -> Strategy:
+        """The strategy to be tested; called for each test."""
+        raise NotImplementedError
+
+    def bad(self, query: Query, at_seconds: float) -> Measured | float | None:
+        """A look at a release that must not be promoted."""
+        return BAD[query.quantity]
+
+    def rehearsals(self, **script: Any) -> list[Rehearsal]:
+        """The strategy run on each release in the same scripted world."""
+        return [rehearse(self.make_strategy(), release, **script) for release in self.releases]
+
+    def test_a_good_release_is_promoted_and_takes_all_traffic_and_pods(self) -> None:
+        for run in self.rehearsals(looks=good):
+            release = run.world.release
+            assert run.fate is not None, f"{release}: never ended"
+            assert run.fate.outcome is Outcome.PROMOTED, f"{release}: {run.fate}"
+            assert run.world.decision == "promoted"
+            assert run.world.available["canary"] == release.replicas
+            assert run.world.spec["stable"] == 0
+
+    def test_a_release_that_looks_bad_every_time_is_not_promoted(self) -> None:
+        if not self.make_strategy().reads:
+            return
+        for run in self.rehearsals(looks=self.bad):
+            release = run.world.release
+            if release.first or release.returning:
+                continue  # no analysis then
+            assert run.fate is not None, f"{release}: never ended"
+            assert run.fate.outcome is Outcome.ROLLED_BACK, f"{release}: {run.fate}"
+            assert run.fate.reason
+            assert run.world.decision == "rolled_back"
+            assert run.world.available["stable"] == release.replicas
+            assert run.world.weight == 0
+
+    def test_it_ends_or_waits_for_a_person_whatever_it_sees(self) -> None:
+        for looks in (undefined, empty, self.bad, good):
+            for never_available in ((), ("canary",)):
+                for run in self.rehearsals(looks=looks, never_available=never_available):
+                    if run.fate is None:
+                        assert run.world.approvals == 0, f"{run.world.release}: waits, and not for a person"
+
+    def test_it_ends_or_waits_for_a_person_when_a_person_says_stop(self) -> None:
+        for run in self.rehearsals(looks=undefined, refuse="stop"):
+            assert run.fate is not None, f"{run.world.release}: did not end after a stop"
+
+    def test_recorded_answers_lead_to_the_same_decisions_at_every_prefix(self) -> None:
+        for looks in (good, self.bad, undefined):
+            for run in self.rehearsals(looks=looks, query_seconds=0.5):
+                entries = len(run.tape.entries)
+                step = max(1, entries // 50)
+                for upto in (*range(0, entries, step), entries):
+                    assert replay(self.make_strategy(), run.world.release, run.tape, upto=upto) is None
