@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -11,7 +12,10 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
+
+from scenarios import load_scenario
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("strategies", "scenarios", "sim", "chaos", "rolloutlab")
@@ -111,6 +115,34 @@ def test_targets_that_a_page_names_exist(page: str) -> None:
     assert named <= known
 
 
+def test_the_scenario_of_the_front_page_is_valid(tmp_path: Path) -> None:
+    (example,) = blocks("README.md", "yaml")
+    path = tmp_path / "example.yaml"
+    path.write_text(example, encoding="utf-8")
+    loaded = load_scenario(path)
+    assert not loaded.warnings
+
+
+def test_commands_of_the_front_page_exist() -> None:
+    from rolloutlab.cli import main
+
+    named = {line.split()[1] for line in blocks("README.md", "sh")[1].splitlines() if line.startswith("rolloutlab ")}
+    assert named
+    assert named <= set(main.list_commands(click.Context(main)))
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ("numpy", "scipy", "pandas", "matplotlib", "simpy", "joblib", "jinja2", "kubernetes", "pydantic")
+    program = f"""
+import sys
+from rolloutlab.cli import main
+main(["--help"], standalone_mode=False)
+print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
 def test_ci_runs_the_checks_and_the_test_command_of_the_front_page() -> None:
     commands = re.findall(r"^make ([a-z-]+)", blocks("README.md", "sh")[0], re.MULTILINE)
     assert commands == ["demo", "test"]
@@ -120,6 +152,29 @@ def test_ci_runs_the_checks_and_the_test_command_of_the_front_page() -> None:
 
 def test_changelog_has_lines() -> None:
     assert re.search(r"^## Unreleased$.*?^- \w", read("CHANGELOG.md"), re.DOTALL | re.MULTILINE)
+
+
+# --- what is public --------------------------------------------------------------------------------------------------
+
+#: Names that users may rely on. A new one is added here and in CHANGELOG.md; one that goes is a breaking change.
+PUBLIC = {
+    "chaos": "",
+    "scenarios": "Loaded Place Scenario ScenarioError ScenarioErrors Trace load_scenario read_trace",
+    "strategies": """
+        blue_green canary rolling rollback
+        AnalysisStep CanaryScaleStep PauseStep SetWeightStep
+        Analysis Condition Metric Query
+        Abort Fate Inconclusive Outcome Program Release Strategy
+    """,
+}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_frozen(package: str) -> None:
+    module = importlib.import_module(package)
+    assert sorted(module.__all__) == sorted(PUBLIC[package].split())
+    assert all(hasattr(module, name) for name in module.__all__)
+    assert read(f"{package}/__init__.py").count("\n") <= 40
 
 
 # --- what is installed -----------------------------------------------------------------------------------------------
