@@ -78,8 +78,8 @@ class Model:
     targets: tuple[bool, bool]  #: which revisions the faults sit in: (stable, canary)
 
 
-def compile_model(scenario: Scenario, reads: tuple[Query, ...]) -> Model:
-    """Read a scenario once, for one strategy that asks `reads`."""
+def compile_model(scenario: Scenario, reads: tuple[Query, ...], *, routed: bool | None = None) -> Model:
+    """Read a scenario once, for one strategy that asks `reads`; `routed` overrides what the scenario's router says."""
     law = traffic.law(scenario.traffic, scenario.horizon_seconds)
     limit = scenario.slo.latency_seconds
     if any(query.quantity == "latency_quantile" for query in reads):
@@ -93,7 +93,7 @@ def compile_model(scenario: Scenario, reads: tuple[Query, ...]) -> Model:
         scenario=scenario,
         release=Release(
             replicas=scenario.service.replicas,
-            routed=scenario.router.kind == "weighted",
+            routed=scenario.router.kind == "weighted" if routed is None else routed,
             first=scenario.release.first,
             returning=scenario.release.returning,
         ),

@@ -59,6 +59,7 @@ def simulate(
     engine: Engine = "batch",
     scenario_name: str,
     variant: str | None = None,
+    routed: Mapping[str, bool] | None = None,
     on_progress: Progress | None = None,
     assumed: tuple[str, ...] = (),
     warnings: tuple[str, ...] = (),
@@ -73,6 +74,7 @@ def simulate(
         jobs: worker processes; 1 runs here.
         engine: `batch`, or `event` (a process per request, slow: the reference).
         scenario_name, variant, assumed, warnings: passed on to the cells.
+        routed: strategies (of manifests) that say themselves whether a router splits their traffic.
         on_progress: called with (replications done, replications asked for in all).
 
     Returns:
@@ -84,7 +86,8 @@ def simulate(
     if runs < 1:
         raise ValueError(f"runs must be 1 or more, got {runs}")
     names = list(strategies)
-    models = [compile_model(scenario, strategies[name].reads) for name in names]
+    known = routed or {}
+    models = [compile_model(scenario, strategies[name].reads, routed=known.get(name)) for name in names]
     size = CHUNK if engine == "batch" else 1
     tasks = [
         Task(cell, models[cell], strategies[name], seed, chunk, min(size, runs - chunk * size), engine, chunk == 0)
@@ -188,7 +191,13 @@ def run_task(task: Task) -> Done:
 
 
 def trace_one(
-    scenario: Scenario, strategy: Strategy, *, replication: int, seed: int, engine: Engine = "batch"
+    scenario: Scenario,
+    strategy: Strategy,
+    *,
+    replication: int,
+    seed: int,
+    engine: Engine = "batch",
+    routed: bool | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Re-run one replication and tell all of it.
 
@@ -198,7 +207,7 @@ def trace_one(
         weight_effective, traffic, fault, decision, deadline, note. Kinds of the strategy: start, effect, answer,
         throw, end.
     """
-    model = compile_model(scenario, strategy.reads)
+    model = compile_model(scenario, strategy.reads, routed=routed)
     events: list[tuple[int, dict[str, Any]]] = []
 
     def log(at_us: int, kind: str, who: str, what: dict[str, Any]) -> None:
