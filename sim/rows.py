@@ -208,7 +208,7 @@ def columns(scenario: Scenario, raw: Rows) -> Rows:
         "release_bad": bad,
         "severity": raw["severity"],
         "outcome": outcome,
-        "decision_seconds": decision - fault,
+        "decision_seconds": np.where(decision >= fault, decision - fault, np.nan),
         "detection_seconds": detection,
         "rollback_seconds": rollback,
         "exposure_seconds": exposure,
