@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from scenarios.errors import Place, ScenarioError, dotted, shown, unknown
-from scenarios.fields import known_at, models_at
+from scenarios.fields import LOADER_WORDS, known_at, models_at
 from scenarios.schema import Scenario
 from scenarios.yaml_nodes import Key, Node
 
@@ -18,15 +18,14 @@ Path = tuple[Key, ...]
 
 
 def validated(root: Node) -> tuple[Scenario | None, list[ScenarioError]]:
-    """The scenario, or None and what is wrong, in the order of the file."""
+    """The scenario, or None and what is wrong."""
     data = root.plain()
     if not isinstance(data, dict):
         return None, [ScenarioError(expected="a mapping", got=data, place=root.place)]
     try:
         return Scenario.model_validate(data, by_alias=True, by_name=False), []
     except ValidationError as found:
-        errors = [_error(root, data, each) for each in found.errors(include_url=False)]
-        return None, sorted(errors, key=lambda error: (error.file != root.place.file, error.line, error.column))
+        return None, [_error(root, data, each) for each in found.errors(include_url=False)]
 
 
 def _error(root: Node, data: dict[str, Any], each: Mapping[str, Any]) -> ScenarioError:
@@ -35,11 +34,13 @@ def _error(root: Node, data: dict[str, Any], each: Mapping[str, Any]) -> Scenari
     kind: str = each["type"]
     if kind == "extra_forbidden":
         place = node.key_place
+        if path[-1] in LOADER_WORDS:
+            return ScenarioError(f"{path[-1]} is for a whole file", field=dotted(path), place=place)
         return unknown(path[-1], known_at(path[:-1], data), field=dotted(path), place=place, what="field")
     if kind == "missing":
         field = dotted((*path, *rest[-1:]))
         return ScenarioError("expected a value, got nothing", field=field, place=node.key_place)
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
+    if kind.startswith("union_tag") or (kind == "model_attributes_type" and len(models_at(path)) > 1):
         return _kind_error(node, path, data)
     got = node.value if not isinstance(node.value, dict | list) else node.plain()
     place = node.place
@@ -74,7 +75,7 @@ def _walk(root: Node, loc: tuple[Key, ...]) -> tuple[Path, Node, Path]:
 def _kind_error(node: Node, path: Path, data: dict[str, Any]) -> ScenarioError:
     """`kind` is missing or unknown, or there is no mapping that could have one."""
     fields = [model.model_fields["kind"] for model in models_at(path, data) if "kind" in model.model_fields]
-    known = [word for field in fields for word in typing.get_args(field.annotation)]
+    known = sorted(word for field in fields for word in typing.get_args(field.annotation))
     if not isinstance(node.value, dict):
         return ScenarioError(
             expected="a mapping with a kind", got=node.plain(), field=dotted(path), place=node.place, known=known

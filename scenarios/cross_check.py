@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import PurePath
 
-from scenarios.errors import ScenarioError, dotted, shown, unknown
+from scenarios.errors import ScenarioError, dotted, unknown
 from scenarios.outcome import COLUMNS, NUMBERS, OUTCOMES, TRUTHS
 from scenarios.schema import ConstantTraffic, DailyTraffic, Expectation, FlashCrowd, Scenario
+from scenarios.units import duration_text
 from scenarios.yaml_nodes import Key, Node
 
 _SHARES = (*(f"outcome={name}" for name in OUTCOMES), *TRUTHS)
@@ -49,14 +50,14 @@ def _expectation(root: Node, scenario: Scenario, said: Expectation, path: tuple[
         refuse(said.strategy, strategies, "strategy")
     if said.variant is not None and said.variant not in scenario.variants:
         refuse(said.variant, list(scenario.variants), "variant")
-    known = _SHARES if said.statistic == "share" else NUMBERS
+    known = sorted(_SHARES if said.statistic == "share" else NUMBERS)
     if said.column not in known:
         if said.column in COLUMNS:
             node, _ = root.nearest((*path, "column"))
             problem = f"{said.column} has no {said.statistic}"
             errors.append(ScenarioError(problem, field=dotted((*path, "column")), place=node.place, known=known))
         else:
-            refuse(said.column, list(known), "column")
+            refuse(said.column, known, "column")
     elif said.statistic == "share" and not 0 <= said.between[0] <= said.between[1] <= 1:
         node, _ = root.nearest((*path, "between"))
         got = f"[{said.between[0]:g}, {said.between[1]:g}]"
@@ -72,9 +73,10 @@ def warnings_of(scenario: Scenario, root: Node) -> tuple[str, ...]:
         if fault.from_seconds >= scenario.horizon_seconds:
             node, _ = root.nearest(("faults", number))
             place = PurePath(node.place.file).name
+            begins, horizon = duration_text(fault.from_seconds), duration_text(scenario.horizon_seconds)
             warnings.append(
-                f"{place}:{node.place.line} faults[{number}]: begins at {shown(fault.from_seconds)} s, "
-                f"which is not before the horizon ({scenario.horizon_seconds:g} s): it never acts"
+                f"{place}:{node.place.line} faults[{number}]: begins at {begins}, which is not before the horizon "
+                f"({horizon}): it never acts"
             )
     busy = _utilisation(scenario)
     if busy is not None and busy >= 1:

@@ -140,7 +140,7 @@ def near(name: str, known: Iterable[str]) -> str | None:
     ('maxSurge', None)
     """
     lower = {str(word).lower(): str(word) for word in known}
-    found = difflib.get_close_matches(name.lower(), lower, n=1)
+    found = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.55)
     return lower[found[0]] if found else None
 
 

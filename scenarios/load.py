@@ -186,7 +186,7 @@ def _checked(
     scenario, found = validated(root)
     here += found
     here += cross_errors(root, scenario, allow_python=allow_python)
-    errors += here
+    errors += sorted(here, key=lambda error: (error.file != root.place.file, error.file, error.line, error.column))
     return (None if here else scenario), preset, root
 
 
@@ -198,14 +198,8 @@ def _with_trace(root: Node, errors: list[ScenarioError]) -> Node:
     folder = Path(node.place.file).parent if node.place.line else Path()
     path = Path(os.path.abspath(folder / node.value))
     if not path.is_file():
-        errors.append(
-            ScenarioError(
-                "expected a CSV file, got one that does not exist",
-                field="traffic.file",
-                place=node.place,
-                got=node.value,
-            )
-        )
+        problem = f"expected a CSV file, got {shown(node.value)}, which does not exist"
+        errors.append(ScenarioError(problem, field="traffic.file", place=node.place, got=node.value))
     return replaced(root, ("traffic", "file"), Node(str(path), node.place, node.key_place))
 
 

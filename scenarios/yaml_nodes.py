@@ -171,6 +171,16 @@ def _one_line(text: str | None) -> str:
     return " ".join((text or "cannot be read").split())
 
 
+def _whole_text(text: str, place: Place) -> str:
+    """A text without surrogates: escaped pairs, as JSON writes them, are one character; a half is an error."""
+    if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ScenarioError("expected text, got half of a surrogate pair", place=place) from None
+
+
 @dataclass(slots=True)
 class _Open:
     """A mapping or list that has begun."""
@@ -228,10 +238,11 @@ class _Builder:
     def _scalar(self, event: Any) -> None:
         self._refuse_tag(event)
         place = self._place(event)
+        text = _whole_text(event.value, place)
         if self._wants_key():
-            self._stack[-1].key, self._stack[-1].key_place = event.value, place
+            self._stack[-1].key, self._stack[-1].key_place = text, place
             return
-        value = scalar(event.value) if event.implicit[0] else event.value
+        value = scalar(text) if event.implicit[0] else text
         node = Node(value, place, place)
         self._count(1, place)
         self._anchor(event.anchor, node)
