@@ -214,18 +214,24 @@ def paired(cells: Sequence[Cell], column: str, confidence: float = intervals.CON
                 continue
             mine, theirs = _same_worlds(cell, other, column)
             both = ~(np.isnan(mine) | np.isnan(theirs))
-            value = intervals.mean(mine[both] - theirs[both], confidence)
+            value = _difference(mine[both], theirs[both], confidence)
             found.append(
                 Difference(cell.scenario, cell.variant, column, cell.strategy, other.strategy, *value, int(both.sum()))
             )
     return found
 
 
-def _same_worlds(cell: Cell, other: Cell, column: str) -> tuple[FloatArray, FloatArray]:
+def _difference(mine: NDArray[Any], theirs: NDArray[Any], confidence: float) -> Interval:
+    if mine.dtype == np.bool_:
+        return intervals.paired_share(int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), len(mine), confidence)
+    return intervals.mean(mine.astype(np.float64) - theirs.astype(np.float64), confidence)
+
+
+def _same_worlds(cell: Cell, other: Cell, column: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """A column of two cells at the replications that both hold."""
     if cell.seed != other.seed:
         raise ValueError(f"replications of the seeds {cell.seed} and {other.seed} are different worlds")
-    mine, theirs = (one.all_values(column).astype(np.float64) for one in (cell, other))
+    mine, theirs = cell.all_values(column), other.all_values(column)
     numbers = (cell.columns["replication"], other.columns["replication"])
     if np.array_equal(*numbers):
         return mine, theirs

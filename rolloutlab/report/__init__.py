@@ -1,0 +1,1 @@
+"""What shows results: plots, and the page that holds them. The only place where matplotlib is imported."""

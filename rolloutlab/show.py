@@ -1,0 +1,49 @@
+"""A result as the text of a terminal: what was asked, the table, differences, expectations, how to get it again."""
+
+from __future__ import annotations
+
+from rolloutlab import table
+from rolloutlab.result import Result
+from sim.expectations import Holds
+
+
+def table_text(result: Result) -> str:
+    """The whole text of a result."""
+    parts = [heading(result)]
+    if result.cells:
+        parts.append(table.glance(result.cells))
+    if result.command == "compare" and len(result.cells) > 1:
+        found = table.differences(result.differences(tuple(table.DIFFERENCES)))
+        parts.append("Differences in the same worlds\n" + found)
+    if result.expectations:
+        parts.append("Expected by the file\n" + table.expectations(result.expectations))
+    parts.append(ending(result))
+    return "\n\n".join(parts)
+
+
+def heading(result: Result) -> str:
+    """Title and facts of a single question; how many replications."""
+    lines = []
+    first = result.questions[0] if result.questions else None
+    if first is not None and len({question.path for question in result.questions}) == 1:
+        lines.append(first.title)
+        lines.append(" · ".join(first.facts))
+    if result.interrupted:
+        lines.append(result.stopped)
+    each = {cell.runs for cell in result.cells}
+    count = f"{min(each):,}" if len(each) == 1 else f"{min(each):,} to {max(each):,}" if each else "0"
+    lines.append(f"{count} replications of each strategy · seed {result.seed} · fidelity {result.fidelity}")
+    return "\n".join(lines)
+
+
+def ending(result: Result) -> str:
+    """What the numbers rest on, and the command that gives them again."""
+    lines = []
+    if result.assumed:
+        lines.append(f"Rests on {len(result.assumed)} assumptions where the input is silent; -o json lists them.")
+    bad = [one for one in result.expectations if one.holds is not Holds.YES]
+    if result.expectations and not bad:
+        lines.append(f"All {len(result.expectations)} expectations hold (99.9 % intervals).")
+    if result.again:
+        lines.append(f"Again: {result.again}")
+    return "\n".join(lines)

@@ -1,0 +1,166 @@
+"""Results as text tables for a terminal or a file."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from rolloutlab import text
+from sim.expectations import Checked, Holds
+from sim.results import CENSORED, Cell, Difference, by_question
+
+WIDE: Final = 200  #: columns of a table that no terminal shows
+#: what `compare` shows of the paired differences: column and head
+DIFFERENCES: Final = {
+    "outcome=rolled_back": "rolled back, points",
+    "bad_requests": "bad requests",
+    "duration_seconds": "duration, s",
+    "pod_hours": "pod-hours",
+    "total_usd": "cost, USD",
+}
+_MARKS: Final = {Holds.YES: "✓ holds", Holds.NO: "✗ fails", Holds.UNSURE: "? inconclusive"}
+
+
+def question_of(cell: Cell) -> str:
+    """The name of a scenario and its variant."""
+    return f"{cell.scenario}, variant {cell.variant}" if cell.variant else cell.scenario
+
+
+def glance(cells: Sequence[Cell]) -> str:
+    """The table of all cells: a row a strategy, in the order of the scenarios."""
+    several = len(by_question(cells)) > 1
+    detection, duration = unit_of(cells, "detection_seconds", "p90"), unit_of(cells, "duration_seconds", "p50")
+    users = any(len(cell.values("users_exposed")) for cell in cells)
+    others = any(other_ends(cell) for cell in cells)
+    head = ["scenario"] * several + ["strategy", "rolled back", *(["other ends"] * others)]
+    under = [""] * several + ["", "share [95 %]", *([""] * others)]
+    head += ["detection", "bad requests", *(["users met"] * users), "duration", "available", "pods", "cost"]
+    under += [f"p50 / p90, {detection.name}", "p50 / p90 (mean)", *(["p50 / p90"] * users)]
+    under += [f"p50, {duration.name}", "fewest", "most", "mean, USD"]
+    rows: list[list[str]] = []
+    breaks = []
+    for group in by_question(cells).values():
+        for number, cell in enumerate(group):
+            row = [question_of(cell) if number == 0 else ""] * several + [cell.strategy, rolled_back(cell)]
+            row += [other_ends(cell)] * others + [times(cell, "detection_seconds", detection), harm(cell)]
+            row += [pair(cell, "users_exposed")] * users
+            row += [middle(cell, "duration_seconds", duration), *pods(cell), text.usd(cell.mean("total_usd").value)]
+            rows.append(row)
+        breaks.append(len(rows))
+    return render(head, under, rows, left=1 + several, breaks=breaks if several else ())
+
+
+def rolled_back(cell: Cell) -> str:
+    """The share of rollbacks with its interval."""
+    return text.share(cell.summary()["outcomes"]["rolled_back"], cell.runs)
+
+
+def other_ends(cell: Cell) -> str:
+    """Shares of the outcomes besides promoted and rolled back, where there are any."""
+    shares = {name: cell.summary()["outcomes"][name]["share"] for name in ("paused", "stalled", CENSORED)}
+    return ", ".join(f"{text.outcome(name)} {share:.3g} %" for name, value in shares.items() if (share := 100 * value))
+
+
+def unit_of(cells: Sequence[Cell], column: str, statistic: str) -> text.TimeUnit:
+    """One unit for the times of a column of a table."""
+    found = [metric[statistic] for cell in cells if (metric := cell.summary()["metrics"][column])["n"]]
+    return text.time_unit(max(found, default=0.0))
+
+
+def times(cell: Cell, column: str, unit: text.TimeUnit) -> str:
+    """Median and 90th percentile of a time."""
+    metric = cell.summary()["metrics"][column]
+    return unit.text(metric["p50"], metric["p90"])
+
+
+def pair(cell: Cell, column: str) -> str:
+    """Median and 90th percentile of a number of things."""
+    metric = cell.summary()["metrics"][column]
+    return f"{text.count(metric['p50'])} / {text.count(metric['p90'])}" if metric["n"] else text.NONE
+
+
+def harm(cell: Cell) -> str:
+    """Bad requests: median, 90th percentile, mean."""
+    return f"{pair(cell, 'bad_requests')} ({text.count(cell.mean('bad_requests').value)})"
+
+
+def middle(cell: Cell, column: str, unit: text.TimeUnit) -> str:
+    """The median of a time."""
+    return unit.text(cell.summary()["metrics"][column]["p50"])
+
+
+def pods(cell: Cell) -> tuple[str, str]:
+    """Fewest available and most existing pods: the median."""
+    metrics = cell.summary()["metrics"]
+    return tuple(text.count(metrics[name]["p50"]) for name in ("min_available_replicas", "peak_pods"))  # type: ignore[return-value]
+
+
+def differences(found: Sequence[Difference]) -> str:
+    """Paired differences: a row a pair of strategies."""
+    keys: dict[tuple[str, str | None, str, str], dict[str, str]] = {}
+    for one in found:
+        if one.column in DIFFERENCES:
+            scale = 100 if one.column.startswith("outcome=") else 1
+            keys.setdefault((one.scenario, one.variant, one.strategy, one.minus), {})[one.column] = text.with_interval(
+                one.mean * scale, one.lo * scale, one.hi * scale
+            )
+    several = len({key[:2] for key in keys}) > 1
+    rows = []
+    breaks = []
+    last: tuple[str, str | None] | None = None
+    for (scenario, variant, strategy, minus), cells in keys.items():
+        if last not in (None, (scenario, variant)):
+            breaks.append(len(rows))
+        name = f"{scenario}, variant {variant}" if variant else scenario
+        first = [("" if last == (scenario, variant) else name)] * several
+        rows.append([*first, f"{strategy} − {minus}", *(cells.get(column, text.NONE) for column in DIFFERENCES)])
+        last = (scenario, variant)
+    head = ["scenario"] * several + ["difference, mean [95 %]", *DIFFERENCES.values()]
+    return render(head, None, rows, left=1 + several, breaks=breaks)
+
+
+def expectations(checked: Sequence[Checked]) -> str:
+    """One line an expectation."""
+    lines = []
+    for one in checked:
+        variant = f", {one.expectation.variant}" if one.expectation.variant else ""
+        lines.append(f"{_MARKS[one.holds]}  {one.expectation.strategy}{variant}: {one.reason}")
+    return "\n".join(lines)
+
+
+def render(
+    head: Sequence[str],
+    under: Sequence[str] | None,
+    rows: Sequence[Sequence[str]],
+    *,
+    left: int = 1,
+    breaks: Sequence[int] = (),
+) -> str:
+    """A table as text without trailing blanks; the first `left` columns are aligned left, the others right."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for number, name in enumerate(head):
+        title = escape(name) + (f"\n[not bold]{escape(under[number])}[/]" if under else "")
+        table.add_column(title, justify="left" if number < left else "right", no_wrap=not _terminal())
+    for number, row in enumerate(rows, start=1):
+        table.add_row(*map(escape, row), end_section=number in breaks)
+    stream = io.StringIO()
+    terminal = _terminal()
+    colour = terminal and not os.environ.get("NO_COLOR")
+    width = max(os.get_terminal_size(sys.stdout.fileno()).columns, 60) if terminal else WIDE
+    Console(file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False).print(table)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines() if line.strip())
+
+
+def _terminal() -> bool:
+    try:
+        return os.isatty(sys.stdout.fileno())
+    except (OSError, ValueError):  # a stream without a file
+        return False
