@@ -14,7 +14,8 @@ from scenarios.load import Loaded
 from scenarios.programs import strategy_of
 from scenarios.schema import Scenario
 from scenarios.strategy_check import strategy_words
-from scenarios.strategy_spec import StepWords, StrategyWords
+from scenarios.strategy_rules import check_rules, doubts
+from scenarios.strategy_spec import StrategyWords
 from scenarios.yaml_nodes import Node, from_plain
 from strategies.effects import Strategy
 
@@ -106,9 +107,12 @@ def _build(name: str, entry: Node, path: tuple[str, ...], work: _Work) -> None:
             raise ScenarioError(problem, field=".".join((*path, "python")), place=place)
         work.strategies[name] = custom_strategy(name, words, entry, path, folder=_folder(entry, "python", work))
     else:
-        _check_router(words, entry, path, routed=routed)
-        work.warnings += _doubts(name, words)
-        work.strategies[name] = strategy_of(name, words)
+        check_rules(words, entry, path, routed=routed)
+        work.warnings += doubts(name, words)
+        try:
+            work.strategies[name] = strategy_of(name, words)
+        except ValueError as error:
+            raise ScenarioError(str(error), field=dotted(path), place=entry.place) from None
     work.routed[name] = routed or words.blue_green is not None
 
 
@@ -123,7 +127,8 @@ def _imported(entry: Node, words: StrategyWords, path: tuple[str, ...], work: _W
     folder = _folder(entry, "from", work)
     assert words.manifest is not None
     bindings = entry.child("bind")
-    places = {name: node.place for name, node in bindings.value.items()} if _is_mapping(bindings) else {}
+    given = bindings.value if bindings is not None else None
+    places = {name: node.place for name, node in given.items()} if isinstance(given, dict) else {}
     try:
         return import_manifest(
             folder / words.manifest,
@@ -137,7 +142,9 @@ def _imported(entry: Node, words: StrategyWords, path: tuple[str, ...], work: _W
             if error.line == 0 and error.field == "":  # a file that cannot be read: say who named it
                 named = next((word for word in ("templates", "from") if _names(entry, word, error.file)), "from")
                 place = (entry.child(named) or entry).place
-                work.errors.append(ScenarioError(f"{error.problem} ({error.file})", field=".".join((*path, named)), place=place))
+                work.errors.append(
+                    ScenarioError(f"{error.problem} ({error.file})", field=".".join((*path, named)), place=place)
+                )
             else:
                 work.errors.append(error)
         raise_all(work.errors)
@@ -149,10 +156,6 @@ def _names(entry: Node, word: str, file: str) -> bool:
     given = node.plain() if node is not None else None
     texts = given if isinstance(given, list) else [given]
     return any(isinstance(each, str) and file.endswith(each) for each in texts)
-
-
-def _is_mapping(node: Node | None) -> bool:
-    return node is not None and isinstance(node.value, dict)
 
 
 def _unused(work: _Work) -> list[ScenarioError]:
@@ -189,42 +192,3 @@ def _brief(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {_brief(below)}" for name, below in value.items()) + "}"
     return shown(value)
-
-
-def _check_router(words: StrategyWords, entry: Node, path: tuple[str, ...], *, routed: bool) -> None:
-    """What only a router can do."""
-    if routed or words.canary is None:
-        return
-    for number, step in enumerate(words.canary.steps):
-        if step.set_canary_scale is not None:
-            _needs_router(entry, path, ("canary", "steps", number, "setCanaryScale"))
-    if words.canary.dynamic_stable_scale:
-        _needs_router(entry, path, ("canary", "dynamicStableScale"))
-
-
-def _needs_router(entry: Node, path: tuple[str, ...], keys: tuple[str | int, ...]) -> None:
-    node, _ = entry.nearest(keys)
-    raise ScenarioError(
-        "expected a router (router.kind: weighted), got router.kind: pods",
-        field=dotted((*path, *keys)),
-        place=node.key_place,
-    )
-
-
-def _doubts(name: str, words: StrategyWords) -> list[str]:
-    """What is right by the rules and probably not meant."""
-    canary, found = words.canary, []
-    steps: tuple[StepWords, ...] = canary.steps if canary else ()
-    analyses = [(f"steps[{number}].analysis", step.analysis) for number, step in enumerate(steps)]
-    if words.blue_green is not None:
-        analyses += [
-            ("prePromotionAnalysis", words.blue_green.pre_promotion),
-            ("postPromotionAnalysis", words.blue_green.post_promotion),
-        ]
-    for where, analysis in analyses:
-        endless = [metric.name for metric in analysis.metrics if not metric.ends] if analysis else []
-        for metric in endless:
-            found.append(f"{name}: {where}: metric {metric!r} has an interval and no count: it goes on until it fails")
-    if canary is not None and canary.analysis is not None and canary.analysis.starting_step >= len(steps) > 0:
-        found.append(f"{name}: analysis.startingStep {canary.analysis.starting_step} is behind the last step: it never starts")
-    return found

@@ -75,9 +75,11 @@ def _check_settings(function: Any, settings: dict[str, Any]) -> None:
 
 def _declared(function: Any) -> tuple[Query, ...]:
     """The queries that the function says it asks (its attribute `reads`)."""
-    reads = getattr(function, "reads", ())
-    if not isinstance(reads, Iterable) or not all(isinstance(each, Query) for each in (reads := tuple(reads))):
-        raise ValueError(f"expected the attribute reads to hold strategies.effects.Query, got {shown(reads)}")
+    given = getattr(function, "reads", ())
+    reads = tuple(given) if isinstance(given, Iterable) else (given,)
+    for each in reads:
+        if not isinstance(each, Query):
+            raise ValueError(f"expected the attribute reads to hold strategies.effects.Query, got {shown(each)}")
     return reads
 
 

@@ -10,11 +10,12 @@ from scenarios.strategy_spec import (
     BlueGreenWords,
     CanaryWords,
     MetricWords,
+    ProgressiveRollback,
     Rollback,
     StepWords,
     StrategyWords,
 )
-from strategies import blue_green, canary, rolling, rollback
+from strategies import blue_green, canary, rollback, rolling
 from strategies.analysis import Analysis, Condition, Metric
 from strategies.effects import Strategy
 
@@ -76,7 +77,7 @@ def _way_back(words: Rollback | None) -> Any:
         return rollback.instant
     if words == "undo":
         return rollback.undo
-    assert not isinstance(words, str)
+    assert isinstance(words, ProgressiveRollback)
     steps = words.progressive
     weights = tuple(weight / 100 for weight in steps.weights)
     return rollback.progressive(weights, steps.pause_seconds, never_raise=steps.never_raise)

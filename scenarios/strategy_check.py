@@ -83,4 +83,3 @@ def _inside(annotation: Any) -> list[type[Model]]:
     if isinstance(annotation, type):
         return [annotation] if issubclass(annotation, Model) else []
     return [model for part in typing.get_args(annotation) for model in _inside(part)]
-

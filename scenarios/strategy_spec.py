@@ -7,15 +7,16 @@ by argo-rollouts `utils/defaults/defaults.go`, metrics by argo-rollouts `analysi
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
-from strategies.analysis import Condition
 
 from scenarios.errors import shown
 from scenarios.measures import parse_measure
 from scenarios.schema import Model
 from scenarios.units import Count, Duration, Number, duration_text
+from strategies.analysis import Condition
 
 
 def pods_or_percent(value: Any) -> int | str:
@@ -85,7 +86,9 @@ class MetricWords(Model):
         return bool(self.count) or self.interval_seconds is None
 
 
-def check_counts(count: int | None, interval_seconds: float | None, failure_limit: int, inconclusive_limit: int) -> None:
+def check_counts(
+    count: int | None, interval_seconds: float | None, failure_limit: int, inconclusive_limit: int
+) -> None:
     """Argo's rules between the counters of a metric (`utils/analysis/factory.go ValidateMetric`); ValueError."""
     if not count:
         return
@@ -155,7 +158,9 @@ class BlueGreenWords(_Progress):
     auto_promotion_seconds: Number | None = Field(None, alias="autoPromotionSeconds", ge=0)
     preview_replicas: Count | None = Field(None, alias="previewReplicaCount", ge=1)
     scale_down_delay_seconds: Number = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
-    abort_scale_down_delay_seconds: Number = Field(30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never")
+    abort_scale_down_delay_seconds: Number = Field(
+        30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never"
+    )
     pre_promotion: AnalysisWords | None = Field(None, alias="prePromotionAnalysis")
     post_promotion: AnalysisWords | None = Field(None, alias="postPromotionAnalysis")
     progress_deadline_abort: bool = Field(False, alias="progressDeadlineAbort")
@@ -212,7 +217,9 @@ class CanaryWords(_Surge):
     analysis: BackgroundWords | None = None
     dynamic_stable_scale: bool = Field(False, alias="dynamicStableScale")
     scale_down_delay_seconds: Number = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
-    abort_scale_down_delay_seconds: Number = Field(30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never")
+    abort_scale_down_delay_seconds: Number = Field(
+        30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never"
+    )
     progress_deadline_abort: bool = Field(False, alias="progressDeadlineAbort")
 
 
@@ -226,7 +233,7 @@ class ProgressiveWords(Model):
     @field_validator("weights")
     @classmethod
     def _falling(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if value[-1] != 0 or any(low >= high for high, low in zip(value, value[1:], strict=False)):
+        if value[-1] != 0 or any(low >= high for high, low in pairwise(value)):
             raise ValueError(f"expected falling weights that end with 0, got [{', '.join(map(str, value))}]")
         return value
 
@@ -262,7 +269,9 @@ class StrategyWords(Model):
     rolling_update: RollingWords | None = Field(None, alias="rollingUpdate")
     blue_green: BlueGreenWords | None = Field(None, alias="blueGreen")
     canary: CanaryWords | None = None
-    manifest: str | None = Field(None, alias="from", min_length=1, description="a Rollout or Deployment, relative to this file")
+    manifest: str | None = Field(
+        None, alias="from", min_length=1, description="a Rollout or Deployment, relative to this file"
+    )
     python: str | None = Field(None, min_length=1, description="package.module:function, needs --allow-python")
     analysis: AnalysisWords | None = Field(None, description="beside rollingUpdate: a failure undoes the update")
     rollback: Rollback | None = Field(None, description="beside canary: instant (default), undo, progressive")

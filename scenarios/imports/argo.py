@@ -10,12 +10,21 @@ from __future__ import annotations
 from typing import Any, Final
 
 from scenarios.errors import dotted
-from scenarios.imports.analysis import Library, analysis_words
+from scenarios.imports.analysis import analysis_words
 from scenarios.imports.deployment import object_spec, service_facts
+from scenarios.imports.library import Library
 from scenarios.imports.section import Section
 from scenarios.strategy_spec import is_zero, pause_text
 
-_SPEC: Final = ("replicas", "strategy", "template", "workloadRef", "minReadySeconds", "progressDeadlineSeconds", "progressDeadlineAbort")
+_SPEC: Final = (
+    "replicas",
+    "strategy",
+    "template",
+    "workloadRef",
+    "minReadySeconds",
+    "progressDeadlineSeconds",
+    "progressDeadlineAbort",
+)
 _STEPS: Final = ("setWeight", "pause", "setCanaryScale", "analysis")
 _NOT_YET: Final = ("experiment", "plugin", "setHeaderRoute", "setMirrorRoute")
 _ROUTERS: Final = ("alb", "ambassador", "apisix", "appMesh", "istio", "nginx", "plugins", "smi", "traefik")

@@ -1,4 +1,4 @@
-"""Kubernetes manifests as nodes that know where they stand: several YAML documents a file, scalars as Kubernetes reads them.
+"""Kubernetes manifests as nodes that know where they stand: several documents a file, scalars as Kubernetes reads.
 
 Kubernetes reads YAML 1.1: `yes`, `no`, `on` and `off` are truth values, `010` is eight. Size, depth, aliases and tags
 are bounded as for scenario files (`scenarios.yaml_nodes`).

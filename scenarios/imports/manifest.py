@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scenarios.errors import Place, ScenarioError, ScenarioErrors, dotted, unknown
-from scenarios.imports.analysis import Library
 from scenarios.imports.argo import read_rollout
 from scenarios.imports.deployment import read_deployment
 from scenarios.imports.documents import Document, read_documents
+from scenarios.imports.library import TEMPLATE_KINDS, Library
 from scenarios.imports.section import Notes, Section
 from scenarios.measures import Binding
 from scenarios.yaml_nodes import Node
@@ -89,8 +89,8 @@ def _import(
         words=words,
         patch=patch,
         routed=routed,
-        assumed=(*_facts(patch, main.place), *notes.assumed),
-        warnings=tuple(notes.warnings),
+        assumed=tuple(dict.fromkeys((*_facts(patch, main.place), *notes.assumed))),
+        warnings=tuple(dict.fromkeys(notes.warnings)),
         used=frozenset(library.used),
         names=frozenset(library.names),
     )
@@ -127,7 +127,7 @@ def _once(library: Library, notes: Notes) -> None:
     """Two templates of the same kind and name: nobody can say which one is meant."""
     seen: dict[tuple[str, str], Place] = {}
     for each in library.documents:
-        if each.kind not in ("AnalysisTemplate", "ClusterAnalysisTemplate"):
+        if each.kind not in TEMPLATE_KINDS:
             continue
         first = seen.setdefault((each.kind, each.name), each.place)
         if first != each.place:

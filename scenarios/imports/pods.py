@@ -10,24 +10,24 @@ import re
 from typing import Any
 
 from scenarios.errors import shown
-from scenarios.imports.section import Section
+from scenarios.imports.section import Section, words
 from scenarios.units import mib_text, quantity_mib
 
-_POD_QUIET = (
+_POD_QUIET = words(
     "activeDeadlineSeconds automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks ephemeralContainers "
     "hostAliases hostIPC hostNetwork hostPID hostUsers hostname hostnameOverride imagePullSecrets nodeName os overhead "
     "preemptionPolicy priority priorityClassName resourceClaims restartPolicy runtimeClassName schedulerName "
     "securityContext serviceAccount serviceAccountName setHostnameAsFQDN shareProcessNamespace subdomain tolerations "
     "volumes"
-).split()
-_POD_IGNORED = (
+)
+_POD_IGNORED = words(
     "affinity initContainers nodeSelector readinessGates resources schedulingGates topologySpreadConstraints"
-).split()
-_CONTAINER_QUIET = (
+)
+_CONTAINER_QUIET = words(
     "args command env envFrom image imagePullPolicy name ports resizePolicy restartPolicy restartPolicyRules "
     "securityContext stdin stdinOnce terminationMessagePath terminationMessagePolicy tty volumeDevices volumeMounts "
     "workingDir"
-).split()
+)
 _PROBE_NUMBERS = {
     # name: (Kubernetes default, lowest value); 0 stands for the default, as in the API
     "initialDelaySeconds": (0, 0),
@@ -143,14 +143,16 @@ def _resources(container: Section) -> dict[str, str]:
         request = requests.read("memory", _memory) if requests else limit
     notes = container.notes
     if limit is None:
-        notes.warnings.append(
-            f"{container.where()}: no memory limit; a leak runs into the scenario's service.resources.memoryLimit"
-        )
+        notes.assumed.append(f"no memory limit: service.resources stays the scenario's ({container.where()})")
         return {}
     if request is not None and request < limit:
-        notes.assumed.append(f"a fresh pod holds its memory request, {mib_text(request)} ({container.where('resources')})")
+        notes.assumed.append(
+            f"a fresh pod holds its memory request, {mib_text(request)} ({container.where('resources')})"
+        )
         return {"memoryBase": mib_text(request), "memoryLimit": mib_text(limit)}
-    notes.assumed.append(f"a fresh pod holds half of its memory limit, {mib_text(limit / 2)} ({container.where('resources')})")
+    notes.assumed.append(
+        f"a fresh pod holds half of its memory limit, {mib_text(limit / 2)} ({container.where('resources')})"
+    )
     return {"memoryBase": mib_text(limit / 2), "memoryLimit": mib_text(limit)}
 
 

@@ -28,10 +28,16 @@ class Notes:
 
     def finish(self) -> None:
         """Raise what was collected; else turn the ignored fields into one warning a file."""
-        raise_all(sorted(self.errors, key=lambda error: (error.file, error.line, error.column)))
+        once = {(error.place, error.field, error.problem): error for error in self.errors}
+        raise_all(sorted(once.values(), key=lambda error: (error.file, error.line, error.column)))
         for file in dict.fromkeys(place.file for place, _ in self.ignored):
             names = [f"{name} (line {place.line})" for place, name in self.ignored if place.file == file]
             self.warnings.append(f"{file}: known but not simulated, ignored: {', '.join(dict.fromkeys(names))}")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Names written one after the other."""
+    return tuple(text.split())
 
 
 class Section:
@@ -191,7 +197,9 @@ def go_duration(value: Any, *, bare: bool = False) -> float:
         raise ValueError(f"expected {example} (units: ms, s, m, h), got {shown(value)}")
     total = 0.0
     for number, unit in re.findall(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)", value):
-        total += float(number) * {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3}.get(unit, 1.0) * (
-            duration(f"1{unit}") if unit in ("s", "m", "h") else 1.0
+        total += (
+            float(number)
+            * {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3}.get(unit, 1.0)
+            * (duration(f"1{unit}") if unit in ("s", "m", "h") else 1.0)
         )
     return total
