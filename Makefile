@@ -30,7 +30,7 @@ setup: ## make .venv with the locked dependencies and this project (the other ta
 
 .PHONY: demo
 demo: setup ## compare rolling, blue-green and canary over five releases: a table, and out/compare.html
-	@$(BIN)/python -m rolloutlab.demo
+	@$(BIN)/rolloutlab demo
 
 .PHONY: test
 test: setup ## run all tests
