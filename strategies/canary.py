@@ -43,6 +43,7 @@ from strategies.effects import (
     Wait,
 )
 from strategies.models import argo
+from strategies.models.kubernetes import resolve_fenceposts
 from strategies.weights import Limits, by_pods, percent
 
 # --- steps -------------------------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class Options:
     def __post_init__(self) -> None:
         if not 0 <= self.starting_step <= len(self.steps):
             raise ValueError(f"starting_step must lie in 0..{len(self.steps)} (the steps), got {self.starting_step}")
-        argo.basic_weights(1, 0, self.limits.max_surge)
+        resolve_fenceposts(self.limits.max_surge, self.limits.max_unavailable, 1)
 
     @property
     def reads(self) -> tuple[Query, ...]:

@@ -7,7 +7,8 @@ House rules:
 * Everything a program learns comes through an answer, so recorded answers replay to the same decisions (`tape.py`).
 
 Laws of failure: a program that ends with `Abort` or `Inconclusive` first cancels its siblings when it aborts, then the
-reason is thrown into its parent. While a parent handles an `Abort`, no second one is thrown: it becomes a `Note`.
+reason is thrown into its parent. While a parent handles an `Abort`, and once the decision is made (`Promote`, `Undo`),
+nothing more is thrown: it becomes a `Note`.
 """
 
 from __future__ import annotations
@@ -225,13 +226,14 @@ class Runtime:
                 self._cancel(self.tasks.get(effect.handle))  # type: ignore[attr-defined]
                 answer = Done(world.now_us() / MICROSECONDS)
             else:
+                epoch = task.epoch
                 try:
                     given = world.perform(effect, _Ticket(self, task))
                 except Refused as refusal:
                     answer = Abort(str(refusal))
                     continue
-                if given is PENDING:
-                    return
+                if given is PENDING or task.epoch != epoch or task.ended:
+                    return  # (a world may have answered another program inside `perform`, which moved this one on)
                 answer = given  # type: ignore[assignment]
 
     def _declared(self, query: Query) -> bool:
@@ -246,7 +248,13 @@ class Runtime:
     def _spawn(self, parent: _Task, effect: Spawn) -> Spawned:
         number = self._next
         self._next += 1
-        child = _Task(number, effect.name, effect.factory(), parent)
+        program = effect.factory()
+        if not isinstance(program, GeneratorType):
+            raise StrategyError(
+                f"strategy {self.strategy.name!r}, {_line(parent.program)}: spawned {program!r}, which is not a "
+                "program; did you forget to yield in it?"
+            )
+        child = _Task(number, effect.name, program, parent)
         self.tasks[number] = child
         parent.children.append(child)
         self.world.call_later(0, lambda: self.start_task(number))
@@ -290,9 +298,9 @@ class Runtime:
 
     def _release_joiner(self, task: _Task) -> None:
         parent = task.parent
-        if parent is None or parent.waiting_for is None:
+        if parent is None or parent.ended or parent.waiting_for is None:
             return
-        parent.waiting_for.discard(task.number)
+        parent.waiting_for = {handle for handle in parent.waiting_for if not self.tasks[handle].ended}
         if not parent.waiting_for:
             parent.waiting_for = None
             self.resume(parent, Joined(self.world.now_us() / MICROSECONDS))
@@ -314,10 +322,10 @@ class Runtime:
         if isinstance(failure, Abort):
             for sibling in parent.children:
                 self._cancel(sibling)
-            if parent.handling:
-                self._note(parent, f"{task.name}: {failure}")
-                self._release_joiner(task)
-                return
+        if parent.handling or self.phase is not Phase.UNDECIDED:
+            self._note(parent, f"{task.name}: {failure}")
+            self._release_joiner(task)
+            return
         parent.waiting_for = None
         self.resume(parent, failure)  # type: ignore[arg-type]
 

@@ -133,6 +133,8 @@ def undo(release: Release, reason: str, *, context: Context) -> Program:
             release.stable, release.replicas, limits.max_surge, limits.max_unavailable, limits.min_ready_seconds
         )
         yield AwaitComplete(release.stable, release.replicas, None)
+        if context.weight > 0:
+            yield SetWeight(0.0)  # a router is left as it was found
     return Fate(Outcome.ROLLED_BACK, reason)
 
 

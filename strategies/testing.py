@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from strategies.drive import MICROSECONDS, PENDING, Refused, Reply, Runtime, _Pending
@@ -298,10 +298,14 @@ class Rehearsal:
     fate: Fate | None  #: None: it waits for a person who does not come, or for pods that never do
     world: TapeWorld
     tape: Tape
-    effects: list[Effect] = field(default_factory=list)  #: what it asked of the world and of the clock, in order
+
+    @property
+    def effects(self) -> list[Effect]:
+        """What the strategy itself asked for, in order; its analyses are left out."""
+        return [entry.what for entry in self.tape.entries if entry.kind == "effect" and entry.task == 0]
 
     def at(self, kind: type[Effect]) -> list[float]:
-        """When effects of a kind were asked for, in seconds."""
+        """When effects of a kind were asked for, by the strategy or its analyses, in seconds."""
         return [entry.at_us / MICROSECONDS for entry in self.tape.entries if isinstance(entry.what, kind)]
 
 
@@ -314,8 +318,7 @@ def rehearse(
     runtime = Runtime(world, strategy, release, record=tape)
     runtime.start()
     world.run(until_seconds)
-    effects = [entry.what for entry in tape.entries if entry.kind == "effect"]
-    return Rehearsal(runtime.fate, world, tape, effects)
+    return Rehearsal(runtime.fate, world, tape)
 
 
 # --- the contract ------------------------------------------------------------------------------------------------

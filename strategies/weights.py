@@ -12,6 +12,7 @@ from typing import Any
 
 from strategies.effects import Counts, DeadlinePassed, Effect, Observe, Release, Scale
 from strategies.models import argo
+from strategies.models.kubernetes import resolve_fenceposts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +39,21 @@ def percent(share: float) -> int:
 
 def by_pods(release: Release, weight: int, limits: Limits) -> Generator[Effect, Any, bool]:
     """Scale both revisions until their pods stand for `weight` per cent; False when nothing progressed for too long."""
+    surge, unavailable = resolve_fenceposts(limits.max_surge, limits.max_unavailable, release.replicas)
+    goal = (release.replicas, 0) if release.first else argo.basic_weights(release.replicas, weight, surge)
     answer: Counts | DeadlinePassed = yield Observe(None, limits.progress_deadline_seconds, limits.min_ready_seconds)
     while not isinstance(answer, DeadlinePassed):
         canary, stable = answer.canary, answer.stable
         wanted = argo.basic_counts(
             release.replicas,
             weight,
-            limits.max_surge,
-            limits.max_unavailable,
+            surge,
+            unavailable,
             canary=canary,
             stable=None if release.first else stable,
         )
-        if argo.basic_settled(wanted, canary, (stable[0], stable[0])):
+        # What one reconcile wants may fall short of the goal while pods start; Argo goes on in the steps that follow.
+        if wanted == goal and argo.basic_settled(wanted, canary, (stable[0], stable[0])):
             return True
         if wanted[1] != stable[0]:
             yield Scale(release.stable, wanted[1])
