@@ -102,7 +102,7 @@ def paired_share(more: int, fewer: int, n: int, confidence: float = CONFIDENCE) 
         cells, so that it has a width even where nothing, or everything, differs.
 
     >>> tuple(round(x, 3) for x in paired_share(40, 0, 40))
-    (1.0, 0.913, 1.0)
+    (1.0, 0.873, 1.0)
     """
     if n == 0:
         return Interval(math.nan, -1.0, 1.0)
