@@ -78,7 +78,8 @@ def build_strategies(
             _build(name, entry, ("strategies", name), work)
         except ScenarioError as error:
             work.errors.append(error)
-    work.errors += _unused(work)
+    if not work.errors:
+        work.errors += _unused(work)
     patch, assumed = _merged(work)
     raise_all(work.errors)
     return Built(
@@ -138,17 +139,16 @@ def _imported(entry: Node, words: StrategyWords, path: tuple[str, ...], work: _W
             strict=False,
         )
     except ScenarioErrors as found:
-        for error in found.errors:
-            if error.line == 0 and error.field == "":  # a file that cannot be read: say who named it
-                named = next((word for word in ("templates", "from") if _names(entry, word, error.file)), "from")
-                place = (entry.child(named) or entry).place
-                work.errors.append(
-                    ScenarioError(f"{error.problem} ({error.file})", field=".".join((*path, named)), place=place)
-                )
-            else:
-                work.errors.append(error)
-        raise_all(work.errors)
-        raise
+        raise ScenarioErrors(_named(error, entry, path) for error in found.errors) from None
+
+
+def _named(error: ScenarioError, entry: Node, path: tuple[str, ...]) -> ScenarioError:
+    """An error of a manifest; one about a file that cannot be read stands where the file is named."""
+    if error.line or error.field or not error.file:
+        return error
+    word = next((each for each in ("templates", "from") if _names(entry, each, error.file)), "from")
+    place = (entry.child(word) or entry).place
+    return ScenarioError(f"{error.problem} ({error.file})", field=dotted((*path, word)), place=place)
 
 
 def _names(entry: Node, word: str, file: str) -> bool:

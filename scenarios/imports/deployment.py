@@ -39,7 +39,7 @@ def object_spec(root: Section) -> Section:
 
 def service_facts(spec: Section, template: Section | None) -> dict[str, Any]:
     """Replicas and pod template as a patch of `service`."""
-    if template is None:
+    if template is None and not spec.has("workloadRef"):
         spec.fail(None, "expected a pod template (template), got none")
     replicas = spec.integer("replicas", low=1, high=1000)
     return {"replicas": 1 if replicas is None else replicas, **(service_patch(template) if template else {})}

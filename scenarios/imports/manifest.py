@@ -78,7 +78,7 @@ def _import(
     else:
         words, facts = read_deployment(root)
         routed = True
-    if strict:
+    if strict and not notes.errors:
         notes.errors += unused(bind, library.used, library.names, places)
     notes.finish()
     patch = {"service": {**({"name": main.name} if main.name else {}), **facts}}

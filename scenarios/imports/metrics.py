@@ -46,6 +46,8 @@ def metric_words(metric: TemplateMetric, name: str, library: Library) -> dict[st
     if binding.passes:
         library.notes.assumed.append(f"metric {name!r} always succeeds, as bound ({section.where()})")
         return None
+    if query is None:
+        return None
     window = binding.window_seconds or one_window(query)
     if window is None:
         _no_window(section, name, query, binding)
@@ -73,21 +75,23 @@ def _binding(metric: TemplateMetric, name: str, library: Library) -> Binding | N
     return None
 
 
-def _query(metric: TemplateMetric, binding: Binding | None) -> str:
-    """The text of the provider's query, with its arguments; empty where it has none."""
+def _query(metric: TemplateMetric, binding: Binding | None) -> str | None:
+    """The text of the provider's query, with its arguments; empty where it has none, None where it is wrong."""
     provider = metric.section.section("provider")
     if provider is None:
         metric.section.fail(None, "expected a provider, got none")
-        return ""
+        return None
     provider.fields(read=PROVIDERS)
     kinds = [name for name in PROVIDERS if provider.has(name)]
     if len(kinds) != 1:
-        provider.fail(None, f"expected exactly one provider, got {' and '.join(kinds) or 'none'}")
-        return ""
+        if provider.clean:
+            provider.fail(None, f"expected exactly one provider, got {' and '.join(kinds) or 'none'}")
+        return None
     kind = kinds[0]
     if kind in _NO_VALUE and binding is not None and not binding.passes:
         problem = f"a {kind} decides by itself: expected the binding pass (assume that it succeeds), got a measure"
         provider.fail(kind, problem)
+        return None
     below = provider.section(kind)
     if kind != "prometheus" or below is None:
         return ""
@@ -96,7 +100,8 @@ def _query(metric: TemplateMetric, binding: Binding | None) -> str:
     )
     if not below.has("query"):
         below.fail(None, "expected a query, got none")
-    return metric.arguments.text(below, "query") or ""
+        return None
+    return metric.arguments.text(below, "query")
 
 
 def _no_window(section: Section, name: str, query: str, binding: Binding) -> None:

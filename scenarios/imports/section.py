@@ -47,8 +47,9 @@ class Section:
         self.node = node
         self.path = path
         self.notes = notes
+        self.clean = True  #: no field so far that is unknown or refused
         if not isinstance(node.value, dict):
-            self.note(None, ScenarioError(expected="a mapping", got=node.plain(), field=dotted(path), place=node.place))
+            self._refuse(ScenarioError(expected="a mapping", got=node.plain(), field=dotted(path), place=node.place))
             self.node = Node({}, node.place, node.key_place)
 
     def fields(
@@ -73,18 +74,18 @@ class Section:
         for name, node in self.node.value.items():
             path = dotted((*self.path, name))
             if name not in known:
-                self.note(name, unknown(name, known, field=path, place=node.key_place, what="field"))
+                self._refuse(unknown(name, known, field=path, place=node.key_place, what="field"))
             elif node.value is None:
                 continue
             elif name in refused:
-                self.note(name, ScenarioError(f"{name} is not simulated yet", field=path, place=node.key_place))
+                self._refuse(ScenarioError(f"{name} is not simulated yet", field=path, place=node.key_place))
             elif name in ignored:
                 self.notes.ignored.append((node.key_place, path))
         return self
 
-    def note(self, _name: str | None, error: ScenarioError) -> None:
-        """Keep an error for later."""
+    def _refuse(self, error: ScenarioError) -> None:
         self.notes.errors.append(error)
+        self.clean = False
 
     def fail(self, name: str | None, problem: str, **more: Any) -> None:
         """Note an error at a field (or at this mapping)."""
