@@ -14,7 +14,7 @@ Source: argoproj/argo-rollouts `rollout/canary.go`, `rollout/trafficrouting.go`,
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -132,7 +132,7 @@ class Options:
 def strategy(
     name: str = "canary",
     *,
-    steps: tuple[Step, ...] | list[Step],
+    steps: Sequence[Step],
     analysis: Analysis | None = None,
     starting_step: int = 0,
     max_surge: int | str = "25%",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from strategies import blue_green, canary, rolling, rollback
+from strategies import blue_green, canary, rollback, rolling
 from strategies.analysis import Analysis, Condition, Metric
 from strategies.canary import AnalysisStep, CanaryScaleStep, PauseStep, SetWeightStep
 from strategies.effects import Fate, Outcome, Program, Promote, Query, Release, Scale, SetWeight, Strategy
+from strategies.tape import replay
 from strategies.testing import StrategyContract, rehearse
 
 ERRORS = Query(quantity="error_ratio", window_seconds=60)
@@ -148,8 +149,6 @@ def test_the_contract_sees_a_strategy_that_changes_its_mind_between_runs() -> No
 
     strategy = Strategy("fickle", program)
     first = rehearse(strategy)
-    from strategies.tape import replay
-
     difference = replay(strategy, Release(replicas=4), first.tape)
     assert difference is not None
     assert "SetWeight(weight=0.25)" in difference.expected
