@@ -59,6 +59,8 @@ def test_another_kind_replaces_what_was_there(tmp_path: Path) -> None:
         + "traffic: {kind: daily, mean: 5/s}\nvariants: {flat: {traffic: {rate: 1/s}}, high: {traffic: {mean: 9/s}}}"
     )
     assert isinstance(load(tmp_path, text, variant="flat").scenario.traffic, ConstantTraffic)
+    crowd = {"kind": "flash_crowd", "base": "1/s", "peak": "2/s", "at": "1m"}
+    assert load(tmp_path, text, overrides={"traffic": crowd}).scenario.traffic.kind == "flash_crowd"
     high = load(tmp_path, text, variant="high").scenario.traffic
     assert isinstance(high, DailyTraffic)
     assert high.mean_per_second == 9
