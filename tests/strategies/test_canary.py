@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -97,7 +98,7 @@ def test_without_steps_it_goes_straight_to_all() -> None:
 
 @pytest.mark.parametrize("release", [Release(replicas=10, first=True), Release(replicas=10, returning=True)])
 def test_a_first_deployment_and_a_return_to_stable_skip_steps_and_analyses(release: Release) -> None:
-    steps = [SetWeightStep(0.25), PauseStep(), AnalysisStep(check(3))]
+    steps: list[Step] = [SetWeightStep(0.25), PauseStep(), AnalysisStep(check(3))]
     run = rehearse(strategy(steps=steps, analysis=check()), release, looks=bad)
     end = [] if release.first else [Wait(30.0), Scale("stable", 0)]
     assert plain(run) == [Scale("canary", 10), SetWeight(1.0), Promote(), *end]
@@ -105,7 +106,7 @@ def test_a_first_deployment_and_a_return_to_stable_skip_steps_and_analyses(relea
 
 
 def test_the_canary_scale_stays_until_it_matches_the_weight_again() -> None:
-    steps = [
+    steps: list[Step] = [
         CanaryScaleStep(replicas=2),
         SetWeightStep(0.5),
         CanaryScaleStep(weight=0.3),
@@ -123,12 +124,12 @@ def test_the_canary_scale_stays_until_it_matches_the_weight_again() -> None:
 
 
 def test_a_canary_without_pods_gets_no_weight() -> None:
-    steps = [CanaryScaleStep(replicas=0), SetWeightStep(0.5), CanaryScaleStep(replicas=1)]
+    steps: list[Step] = [CanaryScaleStep(replicas=0), SetWeightStep(0.5), CanaryScaleStep(replicas=1)]
     assert plain(rehearse(strategy(steps=steps), TEN))[:3] == [Scale("canary", 1), SetWeight(0.5), Scale("canary", 10)]
 
 
 def test_a_canary_that_loses_its_pods_loses_its_weight_first() -> None:
-    steps = [SetWeightStep(0.2), CanaryScaleStep(replicas=0)]
+    steps: list[Step] = [SetWeightStep(0.2), CanaryScaleStep(replicas=0)]
     assert plain(rehearse(strategy(steps=steps), TEN))[:4] == [
         Scale("canary", 2),
         SetWeight(0.2),
@@ -160,7 +161,7 @@ def test_a_background_analysis_starts_at_once_and_ends_at_the_promotion() -> Non
 
 @pytest.mark.parametrize(("starting_step", "first"), [(0, 0.0), (1, 10.0), (2, 60.0), (3, 70.0)])
 def test_a_background_analysis_waits_for_its_starting_step(starting_step: int, first: float) -> None:
-    steps = [SetWeightStep(0.1), PauseStep(50), SetWeightStep(0.5)]
+    steps: list[Step] = [SetWeightStep(0.1), PauseStep(50), SetWeightStep(0.5)]
     run = rehearse(strategy(steps=steps, analysis=check(), starting_step=starting_step), TEN)
     assert run.at(Measure)[0] == first
 
@@ -203,7 +204,7 @@ def test_a_failing_step_cancels_the_background_and_the_other_way_round() -> None
 
 
 def test_after_an_inconclusive_step_a_person_leads_to_the_next_one() -> None:
-    steps = [SetWeightStep(0.1), AnalysisStep(check(3, unsure=True)), SetWeightStep(0.5)]
+    steps: list[Step] = [SetWeightStep(0.1), AnalysisStep(check(3, unsure=True)), SetWeightStep(0.5)]
     run = rehearse(strategy(steps=steps), TEN, looks=undefined)
     assert [type(effect) for effect in run.effects[3:7]] == [Spawn, Join, AwaitApproval, Join]
     assert run.effects[7] == Scale("canary", 5)
@@ -278,6 +279,21 @@ def test_pods_that_never_come_fail_an_analysis_that_asks_too_early() -> None:
         strategy(steps=[SetWeightStep(0.1)], analysis=check()), TEN, never_available=("canary",), looks=empty
     )
     assert run.at(Undo) == [40]
+
+
+@pytest.mark.parametrize("script", [{"refuse": "stop"}, {"never_available": ("canary",)}])
+def test_nothing_is_measured_after_an_abort_that_no_analysis_caused(script: dict[str, Any]) -> None:
+    made = strategy(
+        steps=[SetWeightStep(0.1), PauseStep()],
+        analysis=check(interval=7),
+        progress_deadline_abort=True,
+        progress_deadline_seconds=100,
+    )
+    run = rehearse(made, TEN, **script)
+    assert run.fate is not None
+    assert run.fate.outcome is Outcome.ROLLED_BACK
+    assert max(run.at(Measure)) <= run.at(Undo)[0]
+    assert run.at(Scale)[-1] == run.at(Undo)[0] + 30  # time in which it could have measured
 
 
 # --- by the number of pods ---------------------------------------------------------------------------------------

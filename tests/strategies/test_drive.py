@@ -265,14 +265,15 @@ def test_a_world_may_answer_others_while_it_performs() -> None:
     # The world fails a child inside `perform` of its parent: the parent has moved on, and the answer is not its any more.
     class Nested:
         def __init__(self) -> None:
-            self.due: list[Callable[[], None]] = []
+            self.now = 0
+            self.due: list[tuple[int, Callable[[], None]]] = []
             self.child: Reply | None = None
 
         def now_us(self) -> int:
-            return 0
+            return self.now
 
         def call_later(self, delay_us: int, function: Callable[[], None]) -> None:
-            self.due.append(function)
+            self.due.append((self.now + delay_us, function))
 
         def perform(self, effect: Effect, reply: Reply) -> Answer | Any:
             if isinstance(effect, AwaitApproval):
@@ -295,15 +296,16 @@ def test_a_world_may_answer_others_while_it_performs() -> None:
             seen.append((yield SetWeight(0.5)))
         except Abort as reason:
             seen.append(str(reason))
-            seen.append((yield Wait(0)))
+            seen.append((yield Wait(5)))
         return END
 
     world = Nested()
     runtime = Runtime(world, Strategy("mine", program), Release(replicas=1))
     runtime.start()
     while world.due:
-        world.due.pop(0)()
-    assert seen == ["inside", Done(0.0)]
+        world.now, function = world.due.pop(0)
+        function()
+    assert seen == ["inside", Done(5.0)]
     assert runtime.fate == END
 
 
