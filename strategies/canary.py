@@ -47,16 +47,7 @@ from strategies.models.kubernetes import resolve_fenceposts
 from strategies.steps import AnalysisStep, CanaryScaleStep, PauseStep, SetWeightStep, Step, describe
 from strategies.weights import Limits, by_pods, percent
 
-__all__ = [
-    "AnalysisStep",
-    "CanaryScaleStep",
-    "Options",
-    "PauseStep",
-    "SetWeightStep",
-    "Step",
-    "canary",
-    "strategy",
-]
+__all__ = ["AnalysisStep", "CanaryScaleStep", "Options", "PauseStep", "SetWeightStep", "Step", "canary", "strategy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
