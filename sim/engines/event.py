@@ -14,32 +14,28 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from simpy import Environment
 from simpy.events import URGENT, Event, Process, Timeout
 
-from sim.exposure import Exposure, Segment
+from sim.engines.single import Log, Single, Tap
+from sim.exposure import Segment
 from sim.model import US, ChunkDraws, Model, delays_of
 from sim.pods import NAMES, Pod
-from sim.rows import Ends, Rows, assemble, drawn_times
-from sim.scrape import Store
+from sim.rows import Rows, drawn_times
 from sim.seeds import CHUNK, place, stream
 from sim.traffic import Arrivals
 from sim.world import Flow, SimulatedCluster
-from strategies.drive import Recorder, Reply, Runtime
-from strategies.effects import Measured, Query, Strategy
+from strategies.drive import Recorder, Reply
+from strategies.effects import Query, Strategy
 
 IntArray = NDArray[np.int64]
 #: counts [V, G, 1 + C] of scrape k, or of what follows the last scrape (k = -1), instead of requests
 Source = Callable[[int], IntArray]
-Tap = Callable[[int, IntArray], None]
-Log = Callable[[int, str, str, dict[str, Any]], None]
-TAIL: Final = -1
 BLOCK: Final = 4096  #: random numbers drawn at a time
-ROW: Final = np.zeros(1, dtype=np.int64)  #: the only replication of the store
 
 
 def run_one(
@@ -52,6 +48,7 @@ def run_one(
     log: Log | None = None,
     source: Source | None = None,
     tap: Tap | None = None,
+    draws: ChunkDraws | None = None,
 ) -> Rows:
     """Run one replication, request by request.
 
@@ -64,11 +61,29 @@ def run_one(
         log: sees what the world does.
         source: recorded counts instead of requests; no request is started then.
         tap: sees the counts of each scrape interval, shape [V, G, 1 + C], and with k = -1 those after the last scrape.
+        draws: the draws of its chunk, when the caller runs several replications of it; they are made here otherwise.
 
     Returns:
         Columns of one row, as those of the batch engine.
     """
-    return _Run(model, strategy, root, replication, record=record, log=log, source=source, tap=tap).run()
+    chunk, row = place(replication)
+    draws = draws or ChunkDraws(model, root, chunk)
+    clock = SimpyClock(Environment())
+    arrivals = Arrivals(model.law, draws.offset_seconds[row], model.knots, model.cumulative)
+    requests = Requests(model, clock, arrivals, stream(root, chunk, "requests", row))
+    count = requests.count if source is None else lambda k, _: source(k)
+    single = Single(
+        strategy, draws, row, clock, requests, arrivals=arrivals, count=count, record=record, log=log, tap=tap
+    )
+    single.start()
+    if source is None:
+        Process(clock.env, requests.arrive())
+    clock.env.run(until=model.horizon_us + 1)
+    single.end()
+    if source is None:
+        return single.rows(*requests.times(single.ends.watched))
+    uniform = stream(root, chunk, "finish").random((2, CHUNK))[:, row:]
+    return single.rows(*drawn_times(model, [single.world], single.ends, [single.exposure], uniform))
 
 
 class SimpyClock:
@@ -84,17 +99,17 @@ class SimpyClock:
         """See `Clock`; SimPy keeps the order of events of the same instant and priority."""
         Timeout(self.env, time_us - self.env.now, (function, argument)).callbacks.append(self._call)
 
+    def call_first_at(self, time_us: int, function: Callable[[Any], None], argument: Any) -> None:
+        """See `ScrapeClock`."""
+        event = Event(self.env)
+        event._ok, event._value = True, (function, argument)
+        event.callbacks.append(self._call)
+        self.env.schedule(event, URGENT, time_us - self.env.now)
+
     def _call(self, event: Event) -> None:
         self.now_us = int(self.env.now)
-        function, argument = event.value
+        function, argument = cast("tuple[Callable[[Any], None], Any]", event.value)
         function(argument)
-
-    def call_first_at(self, time_us: int, function: Callable[[Event], None]) -> None:
-        """Call a function before everything else of its instant that is not urgent."""
-        event = Event(self.env)
-        event._ok, event._value = True, None
-        event.callbacks.append(function)
-        self.env.schedule(event, URGENT, time_us - self.env.now)
 
 
 class _Threads:
@@ -132,6 +147,7 @@ class Requests:
         self._limit = model.scenario.service.threads
         self._bounds_us = [bound * US for bound in model.buckets_seconds]
         self._uniform = _uniforms(rng)
+        self._counted: IntArray = np.zeros((2, model.regimes, 1 + classes), dtype=np.int64)
 
     def attach(self, world: SimulatedCluster, ask: Callable[[Query, Reply], None]) -> None:
         """The world exists now: read what its faults do to response times; `ask` answers its queries."""
@@ -162,9 +178,30 @@ class Requests:
     def _read_delays(self) -> None:
         world = self.world
         self._delays = [
-            [(round(added * US), share) for added, share in delays_of(self.model.scenario, name, world.started, world.severity)]
+            [
+                (round(added * US), share)
+                for added, share in delays_of(self.model.scenario, name, world.started, world.severity)
+            ]
             for name in NAMES
         ]
+
+    # -- what the run asks ----------------------------------------------------------------------------------------
+
+    def count(self, k: int, now_us: int) -> IntArray:
+        """Responses since the last call; shape [V, G, 1 + C]."""
+        before = self._counted
+        self._counted = np.array(self.counts)
+        return self._counted - before
+
+    def times(self, watched: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """t3 and t6 as seen, in microseconds; NaN when there is none, or the bad revision still takes traffic."""
+        good = self.world.fault_us < 0
+        first, last = self.first_us, self.last_us[watched]
+        still = self.segments[-1][2][2 * watched] > 0
+        return (
+            np.array([np.nan if good or first < 0 else first]),
+            np.array([np.nan if good or still or last < 0 else last]),
+        )
 
     # -- requests -------------------------------------------------------------------------------------------------
 
@@ -241,116 +278,3 @@ class Requests:
 def _uniforms(rng: np.random.Generator) -> Iterator[float]:
     while True:
         yield from rng.random(BLOCK).tolist()
-
-
-class _Run:
-    """One replication: its world, its requests (or its tape), its scrapes."""
-
-    def __init__(
-        self,
-        model: Model,
-        strategy: Strategy,
-        root: int,
-        replication: int,
-        *,
-        record: Recorder | None,
-        log: Log | None,
-        source: Source | None,
-        tap: Tap | None,
-    ) -> None:
-        chunk, self.place = place(replication)
-        draws = self.draws = ChunkDraws(model, root, chunk)
-        self.model, self.strategy, self.source, self.tap = model, strategy, source, tap
-        self.finish_rng = stream(root, chunk, "finish")
-        self.env = Environment()
-        self.clock = SimpyClock(self.env)
-        arrivals = Arrivals(model.law, draws.offset_seconds[self.place], model.knots, model.cumulative)
-        self.requests = Requests(model, self.clock, arrivals, stream(root, chunk, "requests", self.place))
-        self.world = SimulatedCluster(model, draws, self.place, self.clock, self.requests, arrivals, log=log)
-        self.requests.attach(self.world, self._ask)
-        self.runtime = Runtime(self.world, strategy, model.release, record=record)
-        self.store = Store(model, 1)
-        self.store.phase_us[0] = draws.phase_us[self.place]
-        self.ends = Ends(model, 1)
-        self.scrapes = 0
-        self.total: IntArray = np.zeros((2, model.regimes, 1 + len(model.buckets_seconds)), dtype=np.int64)
-
-    def run(self) -> Rows:
-        self.clock.call_at(0, _start, self.runtime)
-        if self.strategy.reads:
-            self._plan_scrape()
-        if self.source is None:
-            Process(self.env, self.requests.arrive())
-        self.env.run(until=self.model.horizon_us + 1)
-        self._count(TAIL, self.model.horizon_us)
-        return self._rows()
-
-    # -- scrapes and queries --------------------------------------------------------------------------------------
-
-    def _plan_scrape(self) -> None:
-        at = int(self.store.phase_us[0]) + self.scrapes * self.model.interval_us
-        if at <= self.model.horizon_us:
-            self.clock.call_first_at(at, self._scrape)
-
-    def _scrape(self, _: Event) -> None:
-        if self.runtime.fate is not None:
-            return  # nobody reads any more
-        k, now = self.scrapes, int(self.env.now)
-        self._count(k, now)
-        self.store.put(k, ROW, self.total.sum(axis=1)[None])
-        born = self.store.born[0]
-        for revision, since in enumerate(self.world.pods.born_us):
-            if 0 <= since <= now and born[revision] > k:
-                born[revision] = k
-        self.scrapes = k + 1
-        self._plan_scrape()
-
-    def _count(self, k: int, now_us: int) -> None:
-        """Bring the totals up to now, from the tape or from what the requests have counted."""
-        counts = np.asarray(self.requests.counts) - self.total if self.source is None else self.source(k)
-        self.total = self.total + counts
-        self.ends.interval(ROW, np.array([now_us]), counts[None])
-        if self.tap is not None:
-            self.tap(k, counts)
-
-    def _ask(self, query: Query, reply: Reply) -> None:
-        now = self.clock.now_us
-        found = self.store.answer(query, ROW, np.array([now]), np.array([self.scrapes - 1]))
-        value, requests, errors, empty = (column.item() for column in found)
-        at = now + self.model.query_us
-        measured = Measured(at / US, None) if empty else Measured(at / US, value, requests, errors)
-        self.clock.call_at(at, _deliver, (reply, measured))
-
-    # -- the end --------------------------------------------------------------------------------------------------
-
-    def _rows(self) -> Rows:
-        requests = self.requests
-        worlds, runtimes = [self.world], [self.runtime]
-        exposures = [Exposure(requests.segments, requests.arrivals, requests.classes)]
-        if self.source is not None:
-            uniform = self.finish_rng.random((2, CHUNK))[:, self.place :]
-            first, last = drawn_times(self.model, worlds, self.ends, exposures, uniform)
-        else:
-            first, last = self._observed()
-        failed, slow = self.ends.failed, self.ends.slow
-        return assemble(self.model, worlds, runtimes, exposures, failed=failed, slow=slow, first=first, last=last)
-
-    def _observed(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """t3 and t6 as the requests saw them; NaN when there is none, or the bad revision still takes traffic."""
-        watched, requests = self.ends.watched, self.requests
-        good = self.world.fault_us < 0
-        still = requests.segments[-1][2][2 * watched] > 0
-        first = requests.first_us
-        last = requests.last_us[watched]
-        return (
-            np.array([np.nan if good or first < 0 else first]),
-            np.array([np.nan if good or still or last < 0 else last]),
-        )
-
-
-def _start(runtime: Runtime) -> None:
-    runtime.start()
-
-
-def _deliver(due: tuple[Reply, Measured]) -> None:
-    due[0](due[1])

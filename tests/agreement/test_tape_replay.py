@@ -88,7 +88,14 @@ def analysis(count: int | None) -> Analysis:
 
 STRATEGIES = [
     canary.strategy(
-        steps=(SetWeightStep(0.1), PauseStep(120), SetWeightStep(0.4), PauseStep(120), SetWeightStep(0.8), PauseStep(60)),
+        steps=(
+            SetWeightStep(0.1),
+            PauseStep(120),
+            SetWeightStep(0.4),
+            PauseStep(120),
+            SetWeightStep(0.8),
+            PauseStep(60),
+        ),
         analysis=analysis(None),
     ),
     rolling.strategy(analysis=analysis(5)),
@@ -100,7 +107,11 @@ STRATEGIES = [
 @pytest.mark.parametrize("faults", BAD)
 def test_strategies_of_the_product(strategy: Strategy, faults: str) -> None:
     question = scenario(
-        faults=BAD[faults], horizon="15m", users={"count": 1000}, router={"connectionLife": "20s"}, people={"approval": "1m"}
+        faults=BAD[faults],
+        horizon="15m",
+        users={"count": 1000},
+        router={"connectionLife": "20s"},
+        people={"approval": "1m"},
     )
     assert_replays(compile_model(question, strategy.reads), strategy, replications=4, seed=11)
 

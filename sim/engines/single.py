@@ -1,0 +1,149 @@
+"""One replication at a time: its world, its scrapes and its queries, around any clock and any source of counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.clock import Clock
+from sim.exposure import Exposure, Segment
+from sim.model import US, ChunkDraws
+from sim.rows import Ends, Rows, assemble
+from sim.scrape import Store
+from sim.traffic import Arrivals
+from sim.world import DataPlane, SimulatedCluster
+from strategies.drive import Recorder, Reply, Runtime
+from strategies.effects import Measured, Query, Strategy
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+#: counts [V, G, 1 + C] since the last call: (scrape k, or -1 after the last one; microseconds) -> counts
+Count = Callable[[int, int], IntArray]
+Tap = Callable[[int, IntArray], None]
+Log = Callable[[int, str, str, dict[str, Any]], None]
+TAIL: Final = -1
+ROW: Final = np.zeros(1, dtype=np.int64)  #: the only replication of the store
+
+
+class ScrapeClock(Clock, Protocol):
+    """A clock that can put a scrape before everything else of its instant."""
+
+    def call_first_at(self, time_us: int, function: Callable[[Any], None], argument: Any) -> None:
+        """As `call_at`, but before everything that `call_at` put at this instant."""
+        ...
+
+
+class SinglePlane(DataPlane, Protocol):
+    """The data plane of one replication; `segments` and `classes` (shape [V, G, C]) are as of the batch engine."""
+
+    segments: list[Segment]
+    classes: FloatArray
+
+    def attach(self, world: SimulatedCluster, ask: Callable[[Query, Reply], None]) -> None:
+        """The world exists now; `ask` answers its queries."""
+        ...
+
+
+class Single:
+    """One replication of one strategy.
+
+    Attributes worth reading: `world`, `runtime`, `ends`, `exposure`.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        draws: ChunkDraws,
+        row: int,
+        clock: ScrapeClock,
+        plane: SinglePlane,
+        *,
+        arrivals: Arrivals,
+        count: Count,
+        record: Recorder | None = None,
+        log: Log | None = None,
+        tap: Tap | None = None,
+    ) -> None:
+        """`row` is the place of the replication in its chunk; `tap` sees all counts with their k."""
+        model = self.model = draws.model
+        self.strategy, self.clock, self.count, self.tap = strategy, clock, count, tap
+        self.world = SimulatedCluster(model, draws, row, clock, plane, arrivals, log=log)
+        plane.attach(self.world, self._ask)
+        self.runtime = Runtime(self.world, strategy, model.release, record=record)
+        self.exposure = Exposure(plane.segments, arrivals, plane.classes)
+        self.store = Store(model, 1)
+        self.store.phase_us[0] = draws.phase_us[row]
+        self.ends = Ends(model, 1)
+        self.scrapes = 0
+        self.total: IntArray = np.zeros((2, 1 + len(model.buckets_seconds)), dtype=np.int64)
+
+    def start(self) -> None:
+        """Plan the first instant and the first scrape."""
+        self.clock.call_at(0, _start, self.runtime)
+        if self.strategy.reads:
+            self._plan_scrape()
+
+    def rows(self, first: FloatArray, last: FloatArray) -> Rows:
+        """The row of the results, after `end`; t3 and t6 in microseconds, shape [1]."""
+        ends = self.ends
+        return assemble(
+            self.model,
+            [self.world],
+            [self.runtime],
+            [self.exposure],
+            failed=ends.failed,
+            slow=ends.slow,
+            first=first,
+            last=last,
+        )
+
+    def end(self) -> None:
+        """The horizon is reached: count what came after the last scrape."""
+        self._take(TAIL, self.model.horizon_us)
+
+    # -- scrapes and queries --------------------------------------------------------------------------------------
+
+    def _plan_scrape(self) -> None:
+        at = int(self.store.phase_us[0]) + self.scrapes * self.model.interval_us
+        if at <= self.model.horizon_us:
+            self.clock.call_first_at(at, self._scrape, self.scrapes)
+
+    def _scrape(self, k: int) -> None:
+        if self.runtime.fate is not None:
+            return  # nobody reads any more
+        now = self.clock.now_us
+        self._take(k, now)
+        self.store.put(k, ROW, self.total[None])
+        born = self.store.born[0]
+        for revision, since in enumerate(self.world.pods.born_us):
+            if 0 <= since <= now and born[revision] > k:
+                born[revision] = k
+        self.scrapes = k + 1
+        self._plan_scrape()
+
+    def _take(self, k: int, now_us: int) -> None:
+        counts = self.count(k, now_us)
+        self.total += counts.sum(axis=1)
+        self.ends.interval(ROW, np.array([now_us]), counts[None])
+        if self.tap is not None:
+            self.tap(k, counts)
+
+    def _ask(self, query: Query, reply: Reply) -> None:
+        now = self.clock.now_us
+        value, requests, errors, empty = self.store.answer(query, ROW, np.array([now]), np.array([self.scrapes - 1]))
+        at = now + self.model.query_us
+        measured = Measured(at / US, None)
+        if not empty[0]:
+            measured = Measured(at / US, value[0].item(), requests[0].item(), errors[0].item())
+        self.clock.call_at(at, _deliver, (reply, measured))
+
+
+def _start(runtime: Runtime) -> None:
+    runtime.start()
+
+
+def _deliver(due: tuple[Reply, Measured]) -> None:
+    due[0](due[1])
