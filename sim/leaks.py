@@ -7,11 +7,17 @@ rescheduled whenever a share or the number of pods changes.
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from heapq import heappop, heappush
+from typing import Final, Protocol
 
-from sim.clock import Clock
+from sim.clock import FAR, Clock
 from sim.pods import Pod, Pods
 from sim.traffic import Arrivals
+
+
+#: requests by which a crossing may be early: times are whole microseconds, exposure is a float
+TOLERANCE: Final = 1e-6
 
 
 class _World(Protocol):
@@ -29,10 +35,13 @@ class Leaks:
         self._rate = [0.0, 0.0]  #: share of all requests that one pod gets
         self._share = [0.0, 0.0]
         self._exposure = [0.0, 0.0]  #: requests one pod of a revision would have had since the beginning
-        self._watched: list[list[tuple[Pod, int]]] = [[], []]  #: (pod, the life that is watched)
+        #: heaps of (exposure at which it bites, number, pod, the life that is watched)
+        self._watched: list[list[tuple[float, int, Pod, int]]] = [[], []]
+        self._number = 0
         self._shared_by: set[int] = set()
         self._shared_left = 0.0
         self._plan = 0
+        self._planned_us = FAR  #: when the next crossing is looked for
 
     def watch(self, pod: Pod) -> None:
         """Begin to count for a pod that takes traffic now."""
@@ -40,8 +49,9 @@ class Leaks:
         if kind is None:
             return
         self._advance()
-        pod.leak_at = self._exposure[pod.revision] + self._pods.leak_of(pod)
-        self._watched[pod.revision].append((pod, pod.epoch))
+        self._number += 1
+        bites = self._exposure[pod.revision] + self._pods.leak_of(pod)
+        heappush(self._watched[pod.revision], (bites, self._number, pod, pod.epoch))
         self._schedule()
 
     def share_pool(self, revision: int, requests: float) -> None:
@@ -56,7 +66,7 @@ class Leaks:
         self._advance()
         serving = self._pods.serving
         self._share = [stable, canary]
-        self._rate = [share / count if count else 0.0 for share, count in zip(self._share, serving, strict=True)]
+        self._rate = [stable / serving[0] if serving[0] else 0.0, canary / serving[1] if serving[1] else 0.0]
         if self._world.shared_pool_empty and all(not self._pods.active[revision] for revision in self._shared_by):
             self._world.shared_pool_empty = False  # the processes that held the connections are gone
             self._shared_by.clear()
@@ -67,49 +77,60 @@ class Leaks:
         total = self._arrivals.at_us(self._clock.now_us)
         passed = total - self._seen
         self._seen = total
-        for revision in (0, 1):
-            self._exposure[revision] += passed * self._rate[revision]
-            if revision in self._shared_by:
-                self._shared_left -= passed * self._share[revision]
+        self._exposure[0] += passed * self._rate[0]
+        self._exposure[1] += passed * self._rate[1]
+        for revision in self._shared_by:
+            self._shared_left -= passed * self._share[revision]
 
     def _schedule(self) -> None:
-        """Plan the next crossing; an older plan is dropped by its number."""
-        self._plan += 1
-        best = None
+        """See that something is due by the time of the next crossing.
+
+        Most changes move the crossing to later: what is due already then wakes up early, finds nothing and plans anew.
+        """
+        best = math.inf
         for revision in (0, 1):
-            rate = self._rate[revision]
-            watched = [(pod, epoch) for pod, epoch in self._watched[revision] if epoch == pod.epoch]
-            self._watched[revision] = watched
-            if rate > 0 and watched:
-                first = min(pod.leak_at for pod, _ in watched)
-                due = max(0.0, first - self._exposure[revision]) / rate
-                best = due if best is None else min(best, due)
-        shared = sum(self._share[revision] for revision in self._shared_by)
-        if shared > 0 and not self._world.shared_pool_empty:
-            due = max(0.0, self._shared_left) / shared
-            best = due if best is None else min(best, due)
-        if best is not None:
-            at = self._arrivals.inverse_us(self._seen + best)
-            self._clock.call_at(max(at, self._clock.now_us), self._cross, self._plan)
+            watched, rate = self._watched[revision], self._rate[revision]
+            while watched and watched[0][2].epoch != watched[0][3]:
+                heappop(watched)
+            if watched and rate > 0:
+                best = min(best, (watched[0][0] - self._exposure[revision]) / rate)
+        if self._shared_by and not self._world.shared_pool_empty:
+            share = sum(self._share[revision] for revision in self._shared_by)
+            if share > 0:
+                best = min(best, self._shared_left / share)
+        if best == math.inf:
+            return
+        at = max(self._arrivals.inverse_us(self._seen + max(best, 0.0)), self._clock.now_us)
+        if at < self._planned_us:
+            self._plan += 1
+            self._planned_us = at
+            self._clock.call_at(at, self._cross, self._plan)
 
     def _cross(self, plan: int) -> None:
         if plan != self._plan:
             return
+        self._planned_us = FAR
         self._advance()
-        tolerance = 1e-6
         for revision in (0, 1):
-            limit = self._exposure[revision] + tolerance
-            due = [pod for pod, epoch in self._watched[revision] if epoch == pod.epoch and pod.leak_at <= limit]
-            self._watched[revision] = [entry for entry in self._watched[revision] if entry[0] not in due]
-            for pod in due:
+            limit = self._exposure[revision] + TOLERANCE
+            for pod in self._due(revision, limit):
                 if self._pods.faults[revision].leak_by_request == "memory":
                     self._pods.crash(pod, "out of memory")
                 else:
                     self._pods.exhaust(pod)
-        if self._shared_by and self._shared_left <= tolerance and not self._world.shared_pool_empty:
+        if self._shared_by and self._shared_left <= TOLERANCE and not self._world.shared_pool_empty:
             self._world.shared_pool_empty = True
             self._world.traffic_changed()
         self._schedule()
+
+    def _due(self, revision: int, limit: float) -> list[Pod]:
+        watched = self._watched[revision]
+        due = []
+        while watched and watched[0][0] <= limit:
+            _, _, pod, epoch = heappop(watched)
+            if pod.epoch == epoch:
+                due.append(pod)
+        return due
 
 
 def _refresh(world: _World) -> None:
