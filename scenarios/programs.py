@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scenarios.measures import query
 from scenarios.strategy_spec import (
     AnalysisWords,
@@ -30,7 +28,7 @@ def strategy_of(name: str, words: StrategyWords) -> Strategy:
             max_unavailable=update.max_unavailable,
             min_ready_seconds=update.min_ready_seconds,
             progress_deadline_seconds=update.progress_deadline_seconds,
-            analysis=_analysis(words.analysis, "rolling"),
+            analysis=analysis(words.analysis, "rolling"),
         )
     if words.blue_green is not None:
         return _blue_green(name, words.blue_green)
@@ -42,8 +40,8 @@ def _blue_green(name: str, words: BlueGreenWords) -> Strategy:
     return blue_green.strategy(
         name,
         preview_replicas=words.preview_replicas,
-        pre_promotion=_analysis(words.pre_promotion, "prePromotion"),
-        post_promotion=_analysis(words.post_promotion, "postPromotion"),
+        pre_promotion=analysis(words.pre_promotion, "prePromotion"),
+        post_promotion=analysis(words.post_promotion, "postPromotion"),
         auto_promotion=words.auto_promotion,
         auto_promotion_seconds=words.auto_promotion_seconds,
         scale_down_delay_seconds=words.scale_down_delay_seconds,
@@ -57,8 +55,8 @@ def _blue_green(name: str, words: BlueGreenWords) -> Strategy:
 def _canary(name: str, words: CanaryWords, back: Rollback | None) -> Strategy:
     return canary.strategy(
         name,
-        steps=tuple(_step(step, number) for number, step in enumerate(words.steps)),
-        analysis=_analysis(words.analysis, "background"),
+        steps=tuple(step(each, number) for number, each in enumerate(words.steps)),
+        analysis=analysis(words.analysis, "background"),
         starting_step=words.analysis.starting_step if words.analysis else 0,
         max_surge=words.max_surge,
         max_unavailable=words.max_unavailable,
@@ -68,11 +66,12 @@ def _canary(name: str, words: CanaryWords, back: Rollback | None) -> Strategy:
         min_ready_seconds=words.min_ready_seconds,
         progress_deadline_seconds=words.progress_deadline_seconds,
         progress_deadline_abort=words.progress_deadline_abort,
-        on_failure=_way_back(back),
+        on_failure=way_back(back),
     )
 
 
-def _way_back(words: Rollback | None) -> Any:
+def way_back(words: Rollback | None) -> rollback.WayBack:
+    """How a canary goes back; Argo's instant abort where nothing is said."""
     if words is None or words == "instant":
         return rollback.instant
     if words == "undo":
@@ -83,7 +82,8 @@ def _way_back(words: Rollback | None) -> Any:
     return rollback.progressive(weights, steps.pause_seconds, never_raise=steps.never_raise)
 
 
-def _step(words: StepWords, number: int) -> Any:
+def step(words: StepWords, number: int) -> canary.Step:
+    """One step of a canary; `number` names its analysis."""
     if words.set_weight is not None:
         return canary.SetWeightStep(weight=words.set_weight / 100)
     if words.pause is not None:
@@ -95,12 +95,13 @@ def _step(words: StepWords, number: int) -> Any:
             weight=None if scale.weight is None else scale.weight / 100,
             match_traffic_weight=scale.match_traffic_weight,
         )
-    analysis = _analysis(words.analysis, f"step {number}")
-    assert analysis is not None
-    return canary.AnalysisStep(analysis=analysis)
+    found = analysis(words.analysis, f"step {number}")
+    assert found is not None
+    return canary.AnalysisStep(analysis=found)
 
 
-def _analysis(words: AnalysisWords | None, name: str) -> Analysis | None:
+def analysis(words: AnalysisWords | None, name: str) -> Analysis | None:
+    """An analysis of this name, or None where none is asked for."""
     if words is None:
         return None
     return Analysis(name=name, metrics=tuple(_metric(metric) for metric in words.metrics))

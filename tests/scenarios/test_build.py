@@ -154,6 +154,15 @@ def test_relative_names_start_at_the_scenario_file(tmp_path: Path, monkeypatch: 
     assert build_strategies(load_scenario("../s.yaml")).imported["one"].name == "checkout"
 
 
+def test_a_manifest_named_in_an_extended_file_lies_beside_that_file() -> None:
+    Path("base").mkdir()
+    text = (MANIFESTS / "checkout-deployment.yaml").read_text(encoding="utf-8")
+    Path("base/checkout.yaml").write_text(text, encoding="utf-8")
+    Path("base/s.yaml").write_text(HEAD + "    from: checkout.yaml\n", encoding="utf-8")
+    Path("s.yaml").write_text("extends: base/s.yaml\ntitle: mine\n", encoding="utf-8")
+    assert build_strategies(load_scenario("s.yaml")).imported["one"].place.file == "base/checkout.yaml"
+
+
 def test_a_rollout_without_traffic_routing_is_not_routed() -> None:
     copy("checkout-rollout.yaml", ("      trafficRouting:\n        nginx:\n          stableIngress: checkout\n", ""))
     copy("checkout-analysis.yaml")
