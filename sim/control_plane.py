@@ -35,9 +35,11 @@ class DeploymentController:
         """Sync until nothing is left to scale; called whenever a pod changed."""
         if self.new is None or self._busy:
             return
-        self._busy = True
         pods, new = self._pods, self.new
         old = 1 - new
+        if pods.spec[new] == self.replicas and pods.spec[old] == 0:
+            return  # nothing is left to scale, whatever becomes of the pods
+        self._busy = True
         try:
             while True:
                 spec, available = pods.spec, pods.available
