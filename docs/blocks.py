@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,27 +113,39 @@ def recorded(file: str, *, code: bool) -> Callable[[], str | None]:
     return read
 
 
-def command(line: str, summary: str) -> Callable[[], str]:
-    """The output of a command whose output is JSON; only the white space is ours."""
+@cache
+def output_of(line: str) -> Any:
+    """What a command prints as JSON."""
+    words = [str(Path(sys.executable).parent / "rolloutlab"), *shlex.split(line)[1:]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1, 5):
+        raise SystemExit(f"{line}: exit code {done.returncode}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def command(line: str, *, whole: bool) -> Callable[[], str]:
+    """A command and its output: whole, or of every list of objects the first. The white space is ours."""
 
     def run() -> str:
-        words = [str(Path(sys.executable).parent / "rolloutlab"), *shlex.split(line)[1:]]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode not in (0, 1, 5):
-            raise SystemExit(f"{line}: exit code {done.returncode}\n{done.stderr}")
-        text = fenced(compact(json.loads(done.stdout)), "json")
-        return f"{fenced(line, 'sh')}\n\n<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
+        head = fenced(line, "sh")
+        if whole:
+            return f"{head}\n\n{fenced(compact(output_of(line)), 'json')}"
+        text = fenced(compact(output_of(line), keep=1), "text")
+        return f"{head}\n\n<details><summary>its output, the first of each list</summary>\n\n{text}\n\n</details>"
 
     return run
 
 
-def compact(value: Any, indent: str = "") -> str:
-    """JSON with every innermost object or list on one line.
+def compact(value: Any, indent: str = "", keep: int | None = None) -> str:
+    """JSON with every innermost object or list on one line; of a list of objects only the first `keep`.
 
-    >>> print(compact({"a": {"mean": 1, "n": 2}, "b": []}))
+    >>> print(compact({"a": {"mean": 1, "n": 2}, "b": [{"c": 3}, {"c": 4}]}, keep=1))
     {
       "a": {"mean": 1, "n": 2},
-      "b": []
+      "b": [
+        {"c": 3},
+        … 1 more
+      ]
     }
     """
     inner = indent + "  "
@@ -140,9 +153,11 @@ def compact(value: Any, indent: str = "") -> str:
     if not any(isinstance(item, dict | list) for item in items):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
-        return "[\n" + ",\n".join(inner + compact(item, inner) for item in value) + f"\n{indent}]"
-    lines = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {compact(item, inner)}" for key, item in value.items()]
-    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+        shown = [compact(item, inner, keep) for item in value[:keep]]
+        shown += [f"… {len(value) - len(shown)} more"] if len(value) > len(shown) else []
+        return "[\n" + ",\n".join(inner + item for item in shown) + f"\n{indent}]"
+    lines = [f"{json.dumps(key, ensure_ascii=False)}: {compact(item, inner, keep)}" for key, item in value.items()]
+    return "{\n" + ",\n".join(inner + text for text in lines) + f"\n{indent}}}"
 
 
 DRAWN: dict[str, Callable[[], str]] = {
@@ -157,6 +172,8 @@ DRAWN: dict[str, Callable[[], str]] = {
 RECORDED: dict[str, Callable[[], str | None]] = {
     "demo": recorded("demo.txt", code=True),
     "bench": recorded("bench.md", code=False),
-    "compare-json": command(COMPARE, "its output"),
-    "simulate-json": command(SIMULATE, "its output (the same file, request by request)"),
+    "compare-json": command(COMPARE, whole=False),
+    "compare-json-whole": command(COMPARE, whole=True),
+    "simulate-json": command(SIMULATE, whole=False),
+    "simulate-json-whole": command(SIMULATE, whole=True),
 }

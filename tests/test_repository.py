@@ -159,6 +159,7 @@ def test_changelog_has_lines() -> None:
 #: Names that users may rely on. A new one is added here and in CHANGELOG.md; one that goes is a breaking change.
 PUBLIC = {
     "chaos": "",
+    "rolloutlab": "Asked Result compare predict scenario simulate",
     "scenarios": "Loaded Place Scenario ScenarioError ScenarioErrors Trace load_scenario read_trace",
     "strategies": """
         blue_green canary rolling rollback
