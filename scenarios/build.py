@@ -184,8 +184,12 @@ def _merged(work: _Work) -> tuple[dict[str, Any], tuple[str, ...]]:
                 )
                 work.errors.append(ScenarioError(problem, field=f"strategies.{name}.from", place=imported.place))
         lines += imported.assumed
-    service = {word: value for word, (value, _) in facts.items()}
-    return ({"service": service} if service else {}), tuple(dict.fromkeys(lines))
+    patch: dict[str, Any] = {}
+    if facts:
+        patch["service"] = {word: value for word, (value, _) in facts.items()}
+    for imported in work.imported.values():
+        patch |= {"router": imported.patch["router"]} if "router" in imported.patch else {}
+    return patch, tuple(dict.fromkeys(lines))
 
 
 def _brief(value: Any) -> str:

@@ -62,6 +62,10 @@ def import_manifest(
         raise ScenarioErrors([error]) from None
 
 
+#: ingress-nginx drops a canary backend without endpoints and serves the main one (its controller's own code)
+_NGINX = ("spec", "strategy", "canary", "trafficRouting", "nginx")
+
+
 def _import(
     path: Path, templates: list[Path], bind: Mapping[str, str], places: Mapping[str, Place], *, strict: bool
 ) -> Imported:
@@ -82,6 +86,8 @@ def _import(
         notes.errors += unused(bind, library.used, library.names, places)
     notes.finish()
     patch = {"service": {**({"name": main.name} if main.name else {}), **facts}}
+    if main.kind == "Rollout" and root.node.nearest(_NGINX)[1] == len(_NGINX):
+        patch["router"] = {"noEndpoints": "fallback"}
     return Imported(
         kind="Rollout" if main.kind == "Rollout" else "Deployment",
         name=main.name or path.stem,
@@ -169,10 +175,12 @@ def unused(
 def _facts(patch: Mapping[str, Any], place: Place) -> list[str]:
     """One line a fact that the manifest (or the API's default) says of the service."""
     lines = []
-    for name, value in patch["service"].items():
+    facts = {f"service.{name}": value for name, value in patch["service"].items()}
+    facts |= {f"router.{name}": value for name, value in patch.get("router", {}).items()}
+    for name, value in facts.items():
         below = value.items() if isinstance(value, dict) else ((None, value),)
         for part, fact in below:
-            field = f"service.{name}.{part}" if part else f"service.{name}"
+            field = f"{name}.{part}" if part else name
             lines.append(f"{field} = {_text(fact)} (manifest {place.file})")
     return lines
 
