@@ -29,6 +29,7 @@ def run(
     on_progress: Progress | None = None,
     inputs: Mapping[str, Any] | None = None,
     again: str = "",
+    title: str = "",
 ) -> Result:
     """Run every strategy of every question.
 
@@ -38,6 +39,7 @@ def run(
         jobs: worker processes; None takes as many as there are cores where that pays.
         inputs: more about what was asked, for the result.
         again: the command that gives the same result.
+        title: of several questions together.
 
     Returns:
         All cells. After Ctrl-C those that hold at least one replication; `Result.interrupted` says so.
@@ -79,6 +81,7 @@ def run(
         requested=wanted,
         inputs={**_inputs(questions), "runs": runs, "engine": engine, **(inputs or {})},
         again=again,
+        title=title,
     )
 
 

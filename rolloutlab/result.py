@@ -29,6 +29,7 @@ class Result(Study):
         requested: replications asked for in all; more than there are after Ctrl-C.
         inputs: what was asked, for programs.
         again: the command that gives the same result; empty when it was asked for in Python.
+        title: of several questions together; empty takes that of the file.
     """
 
     questions: list[Question] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Result(Study):
     requested: int = 0
     inputs: dict[str, Any] = field(default_factory=dict)
     again: str = ""
+    title: str = ""
 
     @property
     def runs(self) -> int:
@@ -57,7 +59,11 @@ class Result(Study):
     @property
     def assumed(self) -> list[str]:
         """Every default that the result rests on."""
-        return list(dict.fromkeys(line for cell in self.cells for line in cell.assumed))
+        manifests: dict[str, list[str]] = {}
+        for line in dict.fromkeys(line for cell in self.cells for line in cell.assumed):
+            fact, _, manifest = line.partition(" (manifest ")
+            manifests.setdefault(fact, []).append(manifest.removesuffix(")"))
+        return [fact if names == [""] else f"{fact} ({_manifests(names)})" for fact, names in manifests.items()]
 
     @property
     def warnings(self) -> list[str]:
@@ -168,3 +174,10 @@ def _expectation(one: Checked) -> dict[str, Any]:
         "hi": one.hi,
         "n": one.n,
     }
+
+
+def _manifests(names: Sequence[str]) -> str:
+    """`manifests a/b.yaml, c.yaml`: the folder once, where it is the same."""
+    folder = Path(names[0]).parent
+    rest = [Path(name).name if Path(name).parent == folder else name for name in names[1:]]
+    return f"manifest{'s' if rest else ''} {', '.join([names[0], *rest])}"

@@ -61,7 +61,7 @@ def rolled_back(cell: Cell) -> str:
 def other_ends(cell: Cell) -> str:
     """Shares of the outcomes besides promoted and rolled back, where there are any."""
     shares = {name: cell.summary()["outcomes"][name]["share"] for name in ("paused", "stalled", CENSORED)}
-    return ", ".join(f"{text.outcome(name)} {share:.3g} %" for name, value in shares.items() if (share := 100 * value))
+    return ", ".join(f"{text.outcome(name)} {share:.{text.decimals(share)}f} %" for name, value in shares.items() if (share := 100 * value))
 
 
 def unit_of(cells: Sequence[Cell], column: str, statistic: str) -> text.TimeUnit:

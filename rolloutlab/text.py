@@ -133,7 +133,8 @@ def with_interval(mean: float, lo: float, hi: float) -> str:
         return "equal"
     if not (math.isfinite(lo) and math.isfinite(hi)) or lo <= 0 <= hi:
         return "no detectable change"
-    digits = max(decimals((hi - lo) / 2, 3), decimals(min(abs(lo), abs(hi)), 3))
+    reach = (hi - lo) / 2 if hi > lo else abs(mean) / 100
+    digits = max(decimals(reach, 3), decimals(min(abs(lo), abs(hi)), 3))
     mark = {-1: "−", 0: "", 1: "+"}
     middle, low, high = (f"{mark[(value > 0) - (value < 0)]}{abs(value):,.{digits}f}" for value in (mean, lo, hi))
     return f"{middle} [{low} to {high}]"

@@ -19,6 +19,8 @@ DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS: Final = ("o", "s", "D", "^", "v", "P")
 POINTS: Final = 240  #: of a distribution: more than a screen shows
 
+NEVER: Final = " (never)"  #: in the legend, after a strategy that stopped nothing
+
 Draw = Callable[[Axes, Sequence[Cell]], None]
 
 
@@ -80,19 +82,21 @@ def errors(axes: Axes, cells: Sequence[Cell]) -> None:
 
 def detection(axes: Axes, cells: Sequence[Cell]) -> None:
     """Share of all replications in which the release was stopped within a time after its first bad response."""
-    unit = text.time_unit(max((float(found.max()) for c in cells if len(found := c.values("detection_seconds"))), default=0))
+    times = {id(cell): np.sort(cell.values("detection_seconds")) for cell in cells}
+    longest = max((float(found[-1]) for found in times.values() if len(found)), default=0.0)
+    unit = text.time_unit(longest)
+    end = 1.05 * max(longest, 1.0) / unit.seconds
     for cell in cells:
-        found = np.sort(cell.values("detection_seconds")) / unit.seconds
+        found = times[id(cell)] / unit.seconds
         style = look(cells, cell)
-        rank = np.arange(1, len(found) + 1) / max(cell.runs, 1)
         at = np.unique(np.linspace(0, len(found) - 1, POINTS).astype(int)) if len(found) else np.array([], dtype=int)
-        name = label(cells, cell) + ("" if len(found) else " (never)")
-        axes.step([0, *found[at]], [0, *rank[at]], where="post", color=style.colour, linestyle=style.dash, label=name)
-        if len(found):
-            axes.axhline(rank[-1], xmin=0.97, color=style.colour, linewidth=1)
+        rank = (at + 1) / max(cell.runs, 1)
+        name = label(cells, cell) + ("" if len(found) else NEVER)
+        x, y = [0.0, *found[at], end], [0.0, *rank, rank[-1] if len(found) else 0.0]
+        axes.step(x, y, where="post", color=style.colour, linestyle=style.dash, label=name)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylim(-0.02, 1.04)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, end)
     _finish(axes, f"{_unit_word(unit)} since the first bad response", "replications stopped")
 
 
