@@ -37,8 +37,8 @@ class Pod:
     """One pod. `epoch` is raised when its container dies or it is deleted, so that what was due for it is dropped."""
 
     __slots__ = (
-        "available", "backoff", "born_us", "dead", "draws", "epoch", "exhausted", "leak_at", "ordinal", "place",
-        "ready", "ready_us", "restarts", "revision", "running_us", "serving", "terminating",
+        "available", "backoff", "born_us", "dead", "draws", "epoch", "exhausted", "leaves_us", "ordinal",
+        "place", "ready", "ready_us", "restarts", "revision", "running_us", "serving", "terminating",
     )  # fmt: skip
 
     def __init__(self, revision: int, ordinal: int, born_us: int, draws: PodDraws) -> None:
@@ -52,13 +52,13 @@ class Pod:
         self.ready_us = -1
         self.available = False
         self.serving = False  #: proxies send it requests
-        self.dead = False  #: nobody answers although proxies send it requests
+        self.leaves_us = -1  #: when proxies will stop to, -1 when nothing tells them to
+        self.dead = False  #: nobody would answer
         self.exhausted = False  #: its connection pool is empty
         self.terminating = False
         self.restarts = 0
         self.backoff = 0  #: restarts since the crash-loop back-off last began
         self.epoch = 0
-        self.leak_at = 0.0  #: exposure of its revision at which its leak bites
 
     @property
     def name(self) -> str:
@@ -190,16 +190,13 @@ class Pods:
         kill_us = self._timing.kill_us(app_us)
         if kill_us is not None:
             self.clock.call_at(now + kill_us, self._crash_if, (pod, pod.epoch, "liveness"))
-            return
-        if faults.never_ready:
-            return
         ready_us = self._timing.ready_us(app_us)
-        if 0 <= faults.crash_after_us <= ready_us:
-            return
-        self.clock.call_at(now + ready_us, self._become_ready, (pod, pod.epoch))
-        if ready_us < app_us:  # no readiness probe: traffic comes before the process can answer
-            pod.dead = True
+        # without a readiness probe, traffic comes before the process can answer; after a fast restart it never stopped
+        pod.dead = pod.serving or ready_us < app_us
+        if pod.dead:
             self.clock.call_at(now + app_us, self._answers, (pod, pod.epoch))
+        if not (0 <= faults.crash_after_us <= ready_us or (kill_us is not None and kill_us <= ready_us)):
+            self.clock.call_at(now + ready_us, self._become_ready, (pod, pod.epoch))
 
     def _answers(self, due: tuple[Pod, int]) -> None:
         pod, epoch = due
@@ -208,10 +205,10 @@ class Pods:
 
     def _become_ready(self, due: tuple[Pod, int]) -> None:
         pod, epoch = due
-        if pod.epoch != epoch or pod.ready:
+        revision = pod.revision
+        if pod.epoch != epoch or pod.ready or (self.faults[revision].never_ready and self._timing.probed):
             return
         now = self.clock.now_us
-        revision = pod.revision
         pod.ready = True
         pod.ready_us = now
         self.ready[revision] += 1
@@ -230,7 +227,7 @@ class Pods:
 
     def _become_available(self, due: tuple[Pod, int]) -> None:
         pod, epoch = due
-        if pod.epoch != epoch or pod.available:
+        if pod.epoch != epoch or pod.available or not pod.ready:
             return
         pod.available = True
         self.available[pod.revision] += 1
@@ -239,11 +236,14 @@ class Pods:
 
     def _join_service(self, due: tuple[Pod, int]) -> None:
         pod, epoch = due
-        if pod.epoch == epoch and not pod.serving:
+        if pod.epoch != epoch or not pod.ready:
+            return
+        pod.leaves_us = -1  # ready again before the proxies learned that it was not
+        if not pod.serving:
             self._serve(pod)
-            if pod.draws.leaks is not None and self.exposure_hook is not None:
-                self.exposure_hook(pod)
-            self.listener.traffic_changed()
+        if pod.draws.leaks is not None and self.exposure_hook is not None:
+            self.exposure_hook(pod)
+        self.listener.traffic_changed()
 
     def leak_of(self, pod: Pod) -> float:
         """Requests until the leak of this life of a pod bites."""
@@ -284,10 +284,7 @@ class Pods:
         pod.epoch += 1
         if pod.serving:
             self._set_dead(pod, True)
-            out = now + pod.draws.lag_out_us[self.place][pod.place] + self._in_flight_us()
-            self.clock.call_at(out, self._leave_service, (pod, pod.epoch))
-        else:
-            pod.dead = False
+            self._leave_at(pod, now + pod.draws.lag_out_us[self.place][pod.place] + self._in_flight_us())
         pod.exhausted = False
         self.clock.call_at(now + us(delay), self._restart, (pod, pod.epoch))
         if was_available:
@@ -306,10 +303,8 @@ class Pods:
         if pod.ready:
             now = self.clock.now_us
             self._unready(pod)
-            pod.epoch += 1
             if pod.serving:
-                out = now + pod.draws.lag_out_us[self.place][pod.place]
-                self.clock.call_at(out, self._leave_service, (pod, pod.epoch))
+                self._leave_at(pod, now + pod.draws.lag_out_us[self.place][pod.place])
             self.listener.pods_changed()
 
     def terminate(self, pod: Pod) -> None:
@@ -336,7 +331,7 @@ class Pods:
                 self._set_dead(pod, True)
             else:
                 self.clock.call_at(stop, self._stop_answering, (pod, pod.epoch))
-        self.clock.call_at(out, self._leave_service, (pod, pod.epoch))
+        self._leave_at(pod, out)
 
     def _stop_answering(self, due: tuple[Pod, int]) -> None:
         pod, epoch = due
@@ -364,16 +359,22 @@ class Pods:
         if pod.dead or pod.exhausted:
             self.failing[pod.revision] += 1
 
+    def _leave_at(self, pod: Pod, at_us: int) -> None:
+        """Proxies stop to send requests to a pod; they may have been told to before."""
+        if not 0 <= pod.leaves_us <= at_us:
+            pod.leaves_us = at_us
+            self.clock.call_at(at_us, self._leave_service, (pod, at_us))
+
     def _leave_service(self, due: tuple[Pod, int]) -> None:
-        pod, epoch = due
-        if pod.epoch != epoch or not pod.serving:
+        pod, at_us = due
+        if pod.leaves_us != at_us:
             return
+        pod.leaves_us = -1
         pod.serving = False
         self.serving[pod.revision] -= 1
         self.in_service[pod.revision].remove(pod)
         if pod.dead or pod.exhausted:
             self.failing[pod.revision] -= 1
-        pod.dead = False
         self.listener.traffic_changed()
 
     def _set_dead(self, pod: Pod, dead: bool) -> None:
@@ -401,6 +402,7 @@ class _Timing:
     def __init__(self, model: Model) -> None:
         probes = model.scenario.service.probes
         self._readiness, self._liveness, self._startup = probes.readiness, probes.liveness, probes.startup
+        self.probed = probes.readiness is not None  #: is readiness asked for at all
 
     def ready_us(self, app_us: int) -> int:
         """From the start of the container until Ready; 0 without a readiness probe."""

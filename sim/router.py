@@ -28,8 +28,8 @@ class Router:
     """Weights, their lag, and connections that stay; `share` is the canary's effective share of the requests."""
 
     __slots__ = (
-        "_changed", "_clock", "_fallback", "_lag_us", "_life_us", "_pods", "_switch", "_switches", "log", "on_weight",
-        "routed", "share", "weight",
+        "_changed", "_clock", "_fallback", "_gap", "_lag_us", "_life_us", "_pods", "_since_us", "_switch", "log",
+        "on_weight", "routed", "share", "weight",
     )  # fmt: skip
 
     def __init__(self, model: Model, pods: Pods, clock: Clock, changed: Callable[[], None]) -> None:
@@ -42,30 +42,42 @@ class Router:
         self.weight = 1.0 if model.release.first and model.release.routed else 0.0  #: what the router was told
         self.share = self.weight
         self._switch = 0
-        self._switches = 0
+        self._gap = 0.0  #: share above the weight when connections began to move, 0 when none stay
+        self._since_us = 0
         self.log: Callable[..., None] | None = None
         self.on_weight: Callable[[float], None] | None = None
 
+    def route(self) -> None:
+        """Begin to route by weight; until the first weight is effective, shares stay as the pods give them."""
+        share = self.shares()[CANARY]
+        self._switch += 1
+        self._gap = 0.0
+        self.routed, self.share = True, share
+
     def set_weight(self, weight: float) -> None:
         """The router accepted a weight; traffic follows after the lag."""
-        self._switches += 1
-        self._clock.call_at(self._clock.now_us + self._lag_us, self._apply, (weight, self._switches))
+        self._clock.call_at(self._clock.now_us + self._lag_us, self._apply, weight)
 
-    def _apply(self, due: tuple[float, int]) -> None:
-        weight, number = due
-        if number != self._switches:
-            return
-        self.weight = weight
-        self._switch += 1
+    def _apply(self, weight: float) -> None:
         if self.log is not None:
             self.log("weight_effective", "router", weight=weight)
-        if self._life_us and self.routed:
-            self._step((self._switch, 0, self.share - weight))
-        else:
-            self.share = weight
+        if not (self._life_us and self.routed):
+            self.weight = self.share = weight
             self._changed()
+        elif not self._gap or weight != self.weight:  # the same weight again moves no connection
+            gap = self._staying() - weight
+            self.weight = weight
+            self._switch += 1
+            self._gap, self._since_us = gap, self._clock.now_us
+            self._step((self._switch, 0, gap))
         if self.on_weight is not None:
             self.on_weight(weight)
+
+    def _staying(self) -> float:
+        """The share now; while connections move that of the curve, not of its present step."""
+        if not self._gap:
+            return self.share
+        return self.weight + self._gap * math.exp(-(self._clock.now_us - self._since_us) / self._life_us)
 
     def _step(self, due: tuple[int, int, float]) -> None:
         switch, step, gap = due
@@ -73,6 +85,7 @@ class Router:
             return
         if step == STEPS:
             self.share = self.weight
+            self._gap = 0.0
         else:
             self.share = self.weight + gap * _STAIRS[step]
             later = self._clock.now_us + self._life_us // STEPS_PER_LIFE

@@ -47,9 +47,7 @@ def blue_green(delay: float, undo: bool = False):  # type: ignore[no-untyped-def
     replicas=st.integers(1, 40), start=st.integers(1, 90), period=st.integers(1, 20), delay=st.integers(0, 600),
     undo=st.booleans(), initial=st.integers(0, 30),
 )  # fmt: skip
-def test_duration_and_pod_seconds(
-    replicas: int, start: int, period: int, delay: int, undo: bool, initial: int
-) -> None:
+def test_duration_and_pod_seconds(replicas: int, start: int, period: int, delay: int, undo: bool, initial: int) -> None:
     """N pods more from the start; the others go `delay` after the switch and cost their shutdown of 7 s."""
     of = scenario(
         horizon="1h",
