@@ -14,9 +14,9 @@ REQUESTS = 360_000
 
 
 def _analysis(count: int | None) -> Analysis:
-    """A look a minute at the errors of the last five; the fourth bad one takes the release back."""
+    """24 looks an hour, each at the errors of five minutes; the fourth bad one takes the release back."""
     condition = Condition("<", 0.02)
-    metric = Metric(name="errors", query=ERRORS, interval_seconds=60, count=count, failure_limit=3, success=condition)
+    metric = Metric(name="errors", query=ERRORS, interval_seconds=150, count=count, failure_limit=3, success=condition)
     return Analysis(name="errors", metrics=(metric,))
 
 
@@ -26,7 +26,7 @@ CANARY = canary.strategy(
     analysis=_analysis(None),
 )
 #: the update takes a minute or two; its analysis goes on for the rest of the hour and is waited for
-ROLLING = rolling.strategy(analysis=_analysis(59))
+ROLLING = rolling.strategy(analysis=_analysis(24))
 
 
 def model_of(strategy: Strategy, **parts: Any) -> Model:
