@@ -46,11 +46,11 @@ coverage: setup ## run all tests and print the lines they miss
 
 .PHONY: check
 check: setup ## format, lint, types, import contracts, generated text
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/python docs/generate.py --check
+	@failed=""; \
+	for tool in "ruff format --check" "ruff check" mypy "lint-imports --no-logo" "python docs/generate.py --check"; do \
+		echo "--- $$tool"; $(BIN)/$$tool || failed="$$failed  $$tool;"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 .PHONY: format
 format: setup ## format, and repair what the linter can repair
