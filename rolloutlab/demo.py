@@ -35,7 +35,7 @@ def demo(
     again = f"rolloutlab demo --runs {runs} --seed {seed}"
     return door.run(
         questions,
-        command="compare",
+        command="demo",
         runs=runs,
         seed=seed,
         jobs=jobs,

@@ -1,4 +1,4 @@
-"""What a comparison comes to: which releases each strategy stops, which it takes back for nothing, and whom it hurts."""
+"""What a comparison comes to: which releases each strategy stops, which it takes back for nothing, whom it hurts."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ def sentences(result: Result) -> list[str]:
 
 def _alone(result: Result) -> list[str]:
     names = list(dict.fromkeys(cell.strategy for cell in result.cells))
-    return _rights(result, names[0]) if len(names) == 1 else []
+    return _rights(result, names[0], names[0].capitalize()) if len(names) == 1 else []
 
 
-def _rights(result: Result, strategy: str) -> list[str]:
+def _rights(result: Result, strategy: str, who: str = "It") -> list[str]:
     """How the strategy treats bad and good releases, and how long a good one takes."""
     mine = [right for right in judged(result) if right.cell.strategy == strategy]
     bad = [right for right in mine if right.bad]
@@ -126,18 +126,18 @@ def _rights(result: Result, strategy: str) -> list[str]:
         if worst.missed.value == 0:
             limit = 300 / min(right.bad for right in bad)
             found.append(
-                f"It never promotes the bad release (below {limit:.2g} %)."
+                f"{who} never promotes the bad release (below {limit:.2g} %)."
                 if len(bad) == 1
-                else f"It promotes a bad release in none of {len(bad)} worlds (below {limit:.2g} % in each)."
+                else f"{who} promotes a bad release in none of {len(bad)} worlds (below {limit:.2g} % in each)."
             )
         else:
             found.append(
-                f"It promotes a bad release most often in {worst.question.name}: {share(worst.missed, worst.bad)}."
+                f"{who} promotes a bad release most often in {worst.question.name}: {share(worst.missed, worst.bad)}."
             )
     for right in good[:1]:
         duration = right.cell.summary()["metrics"]["duration_seconds"]
         takes = f", and has it out in {text.seconds(duration['p50'])} (median)" if duration["n"] else ""
-        found.append(f"It takes a good release back in {share(right.false_rollback, right.good)} of cases{takes}.")
+        found.append(f"{who} takes a good release back in {share(right.false_rollback, right.good)} of cases{takes}.")
     return found
 
 

@@ -58,6 +58,7 @@ def predicted(
         on_progress=on_progress,
         inputs=inputs,
         again=again,
+        title=f"What {Path(manifest).name} would do to a release",
     )
 
 

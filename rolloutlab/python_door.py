@@ -45,7 +45,9 @@ class ScenarioFile:
         from markupsafe import escape
 
         loaded = self.load()
-        rows = "".join(f"<li><code>{escape(name)}</code> = {escape(value)}</li>" for name, value in self.overrides.items())
+        rows = "".join(
+            f"<li><code>{escape(name)}</code> = {escape(value)}</li>" for name, value in self.overrides.items()
+        )
         strategies = ", ".join(loaded.scenario.strategies)
         title, text = escape(loaded.scenario.title), escape(loaded.scenario.question)
         return f"<strong>{title}</strong><p>{text}</p><p>Strategies: {escape(strategies)}</p><ul>{rows}</ul>"
@@ -164,7 +166,9 @@ def predict(
     )
 
 
-def _asked(path: str | Path | ScenarioFile, *, variant: str | None, bind: Mapping[str, str] | None, **more: Any) -> Asked:
+def _asked(
+    path: str | Path | ScenarioFile, *, variant: str | None, bind: Mapping[str, str] | None, **more: Any
+) -> Asked:
     if isinstance(path, ScenarioFile):
         return Asked(path=path.path, variant=variant or path.variant, overrides=path.overrides, bind=bind or {}, **more)
     return Asked(path=path, variant=variant, bind=bind or {}, **more)

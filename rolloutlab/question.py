@@ -183,6 +183,7 @@ def binding(text: str) -> tuple[str, str]:
     """
     name, equals, measure = text.partition("=")
     if not (name and equals and measure):
-        raise ScenarioError(expected="name=measure, such as success-rate=success_ratio:canary", got=text, field="--bind")
+        raise ScenarioError(
+            expected="name=measure, such as success-rate=success_ratio:canary", got=text, field="--bind"
+        )
     return name, measure
-

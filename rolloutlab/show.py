@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rolloutlab import table
+from rolloutlab import judgement, table
 from rolloutlab.result import Result
 from sim.expectations import Holds
 
@@ -10,23 +10,48 @@ from sim.expectations import Holds
 def table_text(result: Result) -> str:
     """The whole text of a result."""
     parts = [heading(result)]
-    if result.cells:
+    if result.cells and result.command == "predict":
+        parts.append(prediction(result))
+    elif result.cells:
         parts.append(table.glance(result.cells))
     if result.command == "compare" and len(result.cells) > 1:
         found = table.differences(result.differences(tuple(table.DIFFERENCES)))
         parts.append("Differences in the same worlds\n" + found)
     if result.expectations:
         parts.append("Expected by the file\n" + table.expectations(result.expectations))
+    if said := judgement.sentences(result):
+        parts.append("\n".join(said))
     parts.append(ending(result))
     return "\n\n".join(parts)
+
+
+def prediction(result: Result) -> str:
+    """The table of `predict`: a row a world, with the two ways to be wrong."""
+    cells = result.cells
+    detection, exposure, duration = (
+        table.unit_of(cells, f"{name}_seconds", quantile)
+        for name, quantile in (("detection", "p90"), ("exposure", "p90"), ("duration", "p50"))
+    )
+    head = ["release", "false rollback", "missed", "detection", "exposure", "bad requests", "duration"]
+    under = ["", "P [95 %]", "P [95 %]", f"p50 / p90, {detection.name}", f"p50 / p90, {exposure.name}"]
+    under += ["p50 / p90 (mean)", f"p50, {duration.name}", "fewest", "most", "mean, USD"]
+    rows = []
+    for right in judgement.judged(result):
+        cell = right.cell
+        row = [table.question_of(cell), judgement.share(right.false_rollback, right.good)]
+        row += [judgement.share(right.missed, right.bad), table.times(cell, "detection_seconds", detection)]
+        row += [table.times(cell, "exposure_seconds", exposure), table.harm(cell)]
+        row += [table.middle(cell, "duration_seconds", duration), *table.pods(cell), table.cost(cell)]
+        rows.append(row)
+    return table.render([*head, "available", "pods", "cost"], under, rows)
 
 
 def heading(result: Result) -> str:
     """Title and facts of a single question; how many replications."""
     lines = []
     first = result.questions[0] if result.questions else None
-    if first is not None and len({question.path for question in result.questions}) == 1:
-        lines.append(first.title)
+    if first is not None and (result.title or len({question.path for question in result.questions}) == 1):
+        lines.append(result.title or first.title)
         lines.append(" · ".join(first.facts))
     if result.interrupted:
         lines.append(result.stopped)

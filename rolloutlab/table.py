@@ -47,7 +47,7 @@ def glance(cells: Sequence[Cell]) -> str:
             row = [question_of(cell) if number == 0 else ""] * several + [cell.strategy, rolled_back(cell)]
             row += [other_ends(cell)] * others + [times(cell, "detection_seconds", detection), harm(cell)]
             row += [pair(cell, "users_exposed")] * users
-            row += [middle(cell, "duration_seconds", duration), *pods(cell), text.usd(cell.mean("total_usd").value)]
+            row += [middle(cell, "duration_seconds", duration), *pods(cell), cost(cell)]
             rows.append(row)
         breaks.append(len(rows))
     return render(head, under, rows, left=1 + several, breaks=breaks if several else ())
@@ -61,7 +61,11 @@ def rolled_back(cell: Cell) -> str:
 def other_ends(cell: Cell) -> str:
     """Shares of the outcomes besides promoted and rolled back, where there are any."""
     shares = {name: cell.summary()["outcomes"][name]["share"] for name in ("paused", "stalled", CENSORED)}
-    return ", ".join(f"{text.outcome(name)} {share:.{text.decimals(share)}f} %" for name, value in shares.items() if (share := 100 * value))
+    return ", ".join(
+        f"{text.outcome(name)} {share:.{text.decimals(share)}f} %"
+        for name, value in shares.items()
+        if (share := 100 * value)
+    )
 
 
 def unit_of(cells: Sequence[Cell], column: str, statistic: str) -> text.TimeUnit:
@@ -98,6 +102,11 @@ def pods(cell: Cell) -> tuple[str, str]:
     return tuple(text.count(metrics[name]["p50"]) for name in ("min_available_replicas", "peak_pods"))  # type: ignore[return-value]
 
 
+def cost(cell: Cell) -> str:
+    """Mean cost of a release."""
+    return text.usd(cell.mean("total_usd").value)
+
+
 def differences(found: Sequence[Difference]) -> str:
     """Paired differences: a row a pair of strategies."""
     keys: dict[tuple[str, str | None, str, str], dict[str, str]] = {}
@@ -108,7 +117,7 @@ def differences(found: Sequence[Difference]) -> str:
                 one.mean * scale, one.lo * scale, one.hi * scale
             )
     several = len({key[:2] for key in keys}) > 1
-    rows = []
+    rows: list[list[str]] = []
     breaks = []
     last: tuple[str, str | None] | None = None
     for (scenario, variant, strategy, minus), cells in keys.items():

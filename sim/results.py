@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios import outcome as words
+from scenarios import outcome as known
 from sim import intervals
 from sim.intervals import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OUTCOMES: Final = words.OUTCOMES
+OUTCOMES: Final = known.OUTCOMES
 CENSORED: Final = "censored"
-COLUMNS: Final = tuple(words.COLUMNS)
+COLUMNS: Final = tuple(known.COLUMNS)
 #: the columns of which a summary tells mean and quantiles; a truth counts as 0 or 1
-METRICS: Final = (*words.TRUTHS, *words.NUMBERS)
+METRICS: Final = (*known.TRUTHS, *known.NUMBERS)
 STATISTICS: Final = ("mean", "lo", "hi", "p50", "p90", "p99", "n")
 
 FloatArray = NDArray[np.float64]
@@ -141,10 +141,9 @@ class Cell:
         """A tidy table, one row a replication; nulls are NaN."""
         import pandas as pd
 
-        outcome = np.asarray(self.columns["outcome"]).astype(np.int64)
-        named = pd.Categorical.from_codes(
-            [code if code >= 0 else len(OUTCOMES) for code in outcome], categories=[*OUTCOMES, CENSORED]
-        )
+        words = [*OUTCOMES, CENSORED]
+        codes = np.asarray(self.columns["outcome"], dtype=np.int64)
+        named = pd.Categorical.from_codes(np.where(codes < 0, len(OUTCOMES), codes), categories=pd.Index(words))
         keys = {"scenario": self.scenario, "strategy": self.strategy, "variant": self.variant}
         data = {name: named if name == "outcome" else self.columns[name] for name in COLUMNS}
         return pd.DataFrame({**keys, **data})

@@ -11,10 +11,12 @@ from rolloutlab.cli import options
 @click.option("--runs", type=click.IntRange(1, 100_000_000), default=10_000, show_default=True, metavar="N",
               help="Replications of each strategy in each world.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, metavar="N", help="Root of the numbers.")
-@click.option("--jobs", type=click.IntRange(1, 1024), default=None, metavar="N", help="Worker processes  [default: the cores]")
+@click.option(
+    "--jobs", type=click.IntRange(1, 1024), default=None, metavar="N", help="Worker processes  [default: the cores]"
+)
 @options.output_option
-@click.option("--out", type=click.Path(file_okay=False, writable=True), default="out", show_default=True, metavar="FOLDER",
-              help="Where compare.html and demo.txt are written.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, writable=True), default="out", show_default=True,
+              metavar="FOLDER", help="Where compare.html and demo.txt are written.")  # fmt: skip
 def command(runs: int, seed: int, jobs: int | None, output: str, out: str) -> None:
     """Compare rolling, blue-green and canary over five releases: a table, and a page with plots.
 

@@ -54,13 +54,13 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"unknown command {args[0]!r}{hint} known: {', '.join(known)}", ctx)
         return super().resolve_command(ctx, args)
 
-    def main(self, args: Sequence[str] | None = None, *more: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, standalone_mode: bool = True, **kwargs: Any) -> Any:  # type: ignore[override]
         """Run; an error of the user's is one line on stderr and exit 2, Ctrl-C is exit 130."""
         self.words = list(sys.argv[1:] if args is None else args)
         if not standalone_mode:
-            return super().main(args, *more, standalone_mode=False, **kwargs)
+            return super().main(args, standalone_mode=False, **kwargs)
         try:
-            code = super().main(args, *more, standalone_mode=False, **kwargs)
+            code = super().main(args, standalone_mode=False, **kwargs)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             sys.exit(2)

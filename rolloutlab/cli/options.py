@@ -11,7 +11,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class ShippedOrFile(click.ParamType):
+class ShippedOrFile(click.ParamType[str]):
     """A scenario file, or the bare name of a shipped one; names complete in the shell."""
 
     name = "scenario"

@@ -14,7 +14,9 @@ from rolloutlab.cli import options
               help="A Rollout or Deployment, then files with its AnalysisTemplates; repeatable.")  # fmt: skip
 @click.option("--rate", default="100/s", show_default=True, metavar="RATE", help="Requests of the service.")
 @options.binding_option
-@click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a value of the worlds; repeatable.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a value of the worlds; repeatable."
+)
 @options.drawing_options
 @options.engine_option
 @options.output_option

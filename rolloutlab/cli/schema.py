@@ -10,7 +10,7 @@ import click
 def command(what: str) -> None:
     """Print the JSON Schema of scenario files, for editors.
 
-    Put `# yaml-language-server: $schema=scenario.schema.json` on the first line of a file and save the output beside it.
+    Save it beside your files, with `# yaml-language-server: $schema=NAME` as the first line of each.
     """
     from scenarios.json_schema import text
 

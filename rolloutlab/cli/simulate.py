@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rolloutlab.cli import options, output
+from rolloutlab.cli import options
 
 
 @click.command()
@@ -15,8 +15,8 @@ from rolloutlab.cli import options, output
 @options.output_option
 @click.option("--only", type=click.IntRange(0), metavar="N", help="Only the replication N, with --trace.")
 @click.option("--trace", "prefix", is_flag=False, flag_value="", default=None, metavar="[PREFIX]",
-              help="With --only: all that happened, as JSON lines to stdout, or to PREFIX.jsonl and, for chrome://tracing "
-              "or Perfetto, PREFIX.trace.json.")  # fmt: skip
+              help="With --only: all that happened, as JSON lines to stdout, or to PREFIX.jsonl and (a Chrome trace) "
+              "PREFIX.trace.json.")  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write a page.")
 def command(
     scenario: str,

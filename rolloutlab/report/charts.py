@@ -201,4 +201,6 @@ def _one_legend(figure: Figure, axes: Sequence[Axes]) -> None:
             for handle, name in zip(handles, names, strict=True):
                 lines.setdefault(name.removesuffix(plots.NEVER), handle)
     if lines:
-        figure.legend(list(lines.values()), list(lines), loc="outside upper left", ncols=6, frameon=False, handlelength=3)
+        figure.legend(
+            list(lines.values()), list(lines), loc="outside upper left", ncols=6, frameon=False, handlelength=3
+        )

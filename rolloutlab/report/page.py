@@ -113,7 +113,9 @@ def _matrix(result: Result) -> list[tuple[str, list[Square | None]]]:
     if len(groups) < 2:
         return []
     names = list(dict.fromkeys(cell.strategy for cell in result.cells))
-    rights = {(right.cell.scenario, right.cell.variant, right.cell.strategy): right for right in judgement.judged(result)}
+    rights = {
+        (right.cell.scenario, right.cell.variant, right.cell.strategy): right for right in judgement.judged(result)
+    }
     rows: list[tuple[str, list[Square | None]]] = []
     for (scenario, variant), group in groups.items():
         cells = {cell.strategy: cell for cell in group}
