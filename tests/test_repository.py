@@ -161,6 +161,7 @@ PUBLIC = {
     "chaos": "",
     "rolloutlab": "Asked Result compare predict scenario simulate",
     "scenarios": "Loaded Place Scenario ScenarioError ScenarioErrors Trace load_scenario read_trace",
+    "sim": "Cell Profile Study simulate trace_one",
     "strategies": """
         blue_green canary rolling rollback
         AnalysisStep CanaryScaleStep PauseStep SetWeightStep
