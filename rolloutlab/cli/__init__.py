@@ -18,12 +18,25 @@ COMMANDS = {
 }
 
 
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the version and end; a checkout that is not installed has none."""
+    if not asked or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"rolloutlab {version('rolloutlab')}")
+    except PackageNotFoundError:
+        click.echo("rolloutlab, not installed: run from a checkout")
+    ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     commands_at={name: (f"rolloutlab.cli.{module}", text) for name, (module, text) in COMMANDS.items()},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(package_name="rolloutlab", prog_name="rolloutlab")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Say the version.")
 def main() -> None:
     """Know what a rollout will do to your users before you apply it.
 

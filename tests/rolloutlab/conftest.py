@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from rolloutlab.question import Question
+from rolloutlab.result import Result
 from sim.results import COLUMNS, Cell, Profile
 
 
@@ -88,3 +91,45 @@ def cells() -> list[Cell]:
             rate = stopped if bad else 0.01 if strategy == "canary" else 0.0
             found.append(make_cell(strategy, scenario, stopped=rate, bad=bad, harm=harm, number=number))
     return found
+
+
+@pytest.fixture
+def result(cells: list[Cell]) -> Result:
+    """The same cells as a result of `compare`."""
+    return make_result(cells)
+
+
+def make_result(cells: list[Cell], **changes: Any) -> Result:
+    questions = [
+        Question(
+            name=name,
+            variant=None,
+            path=name,
+            digest="0" * 64,
+            title=f"Title of {name}",
+            text=f"Question of {name}?",
+            harm="none" if name == "good" else "canary",
+            facts=("10 replicas", "100/s"),
+            horizon_seconds=3600.0,
+            parts=(),
+            expectations=(),
+            assumed=(),
+            warnings=(),
+        )
+        for name in dict.fromkeys(cell.scenario for cell in cells)
+    ]
+    given = {
+        "cells": cells,
+        "questions": questions,
+        "command": "compare",
+        "seed": 7,
+        "requested": sum(cell.requested for cell in cells),
+        "again": "rolloutlab compare x --seed 7",
+        "title": "Made up",
+    }
+    return Result(**(given | changes))
+
+
+@pytest.fixture
+def result_of() -> Callable[..., Result]:
+    return make_result

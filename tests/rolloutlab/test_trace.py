@@ -1,0 +1,50 @@
+"""One replication and everything it did."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from rolloutlab.cli import main
+
+TRACE = ("simulate", "errors-5pct", "--strategy", "canary", "--seed", "1", "--only", "300", "--trace")
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_lines_are_in_order_of_time_and_end_with_the_row() -> None:
+    lines = lines_of(CliRunner().invoke(main, TRACE).stdout)
+    times = [line["at_seconds"] for line in lines[:-1]]
+    assert times == sorted(times)
+    assert {"effect", "answer", "pod_ready", "weight_effective"} <= {line["kind"] for line in lines}
+    assert (lines[-1]["kind"], lines[-1]["replication"]) == ("row", 300)
+
+
+def test_the_row_is_that_of_the_whole_run() -> None:
+    traced = lines_of(CliRunner().invoke(main, TRACE).stdout)[-1]
+    whole = CliRunner().invoke(main, [*TRACE[:-3], "--runs", "512", "-o", "csv"]).stdout.splitlines()
+    row = dict(zip(whole[0].split(","), whole[301].split(","), strict=True))
+    assert row["replication"] == "300"
+    assert row["outcome"] == traced["outcome"]
+    for column in ("bad_requests", "detection_seconds", "pod_hours"):
+        assert float(row[column]) == traced[column]
+
+
+def test_a_prefix_writes_json_lines_and_a_chrome_trace(tmp_path: Path) -> None:
+    prefix = tmp_path / "run"
+    done = CliRunner().invoke(main, [*TRACE, str(prefix)])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert lines_of((tmp_path / "run.jsonl").read_text())
+    events = json.loads((tmp_path / "run.trace.json").read_text())["traceEvents"]
+    assert {event["ph"] for event in events} <= {"X", "i", "C", "M"}
+    assert all(event["ts"] >= 0 and isinstance(event["pid"], int) for event in events if event["ph"] != "M")
+    assert all(event["dur"] >= 0 for event in events if event["ph"] == "X")
+    names = [event["args"]["name"] for event in events if event["ph"] == "M" and event["name"] == "process_name"]
+    assert names == ["errors-5pct canary"]
+    spans = [event["name"] for event in events if event["ph"] == "X"]
+    assert any(name.startswith("Wait") for name in spans)
