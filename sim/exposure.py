@@ -56,13 +56,14 @@ class Exposure:
         total = sum((high - low) * weight for low, high, weight in weighted)
         if total <= 0:
             return fallback_us
-        left = fraction * total
+        left, end = fraction * total, 0.0
         for low, high, weight in weighted:
             mass = (high - low) * weight
-            if mass > 0 and left <= mass:
-                return self.arrivals.inverse_us(low + left / weight)
-            left -= mass
-        return self.arrivals.inverse_us(weighted[-1][1])
+            if mass > 0:
+                if left <= mass:
+                    return self.arrivals.inverse_us(low + left / weight)
+                left, end = left - mass, high
+        return self.arrivals.inverse_us(end)  # rounding left a rest beyond the last piece with mass
 
     def sticky_levels(self, end_us: int, first_regime: int) -> list[tuple[float, float]]:
         """(share of users, expected requests of the whole service) of each band of users that met the canary.

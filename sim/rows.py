@@ -29,6 +29,7 @@ class Ends:
         self.model = model
         self.watched = CANARY if model.targets[CANARY] or not model.targets[STABLE] else STABLE
         self._first_regime = 0 if model.from_start else 1
+        self._targets = [revision for revision in (STABLE, CANARY) if model.targets[revision]]
         self.failed = np.zeros(replications, dtype=np.int64)
         self.slow = np.zeros(replications, dtype=np.int64)
         self.until_us = np.zeros(replications, dtype=np.int64)
@@ -41,25 +42,36 @@ class Ends:
 
     def interval(self, rows: IntArray, to_us: IntArray, counts: IntArray) -> None:
         """Take the counts of the interval since the last call; counts shape [A, V, G, 1 + C]."""
-        from_us = self.until_us[rows]
-        failed = counts[..., 0]
-        slow = counts[..., 1 + self.model.fast_classes :].sum(axis=3)
-        self.failed[rows] += failed.sum(axis=(1, 2))
-        self.slow[rows] += slow.sum(axis=(1, 2))
-        bad = (failed + slow)[:, :, self._first_regime :].sum(axis=2)
-        caused = bad[:, 0] * self.model.targets[0] + bad[:, 1] * self.model.targets[1]
-        new = (self.first_count[rows] == 0) & (caused > 0)
-        if new.any():
-            fresh = rows[new]
-            self.first_from[fresh], self.first_to[fresh] = from_us[new], to_us[new]
-            self.first_count[fresh] = caused[new]
+        at = slice(None) if rows.size == self.until_us.size else rows  # a slice is much faster than a list of rows
+        from_us = self.until_us[at].copy()
+        self.until_us[at] = to_us
+        failed, slow = counts[..., 0], counts[..., -1]
+        for column in range(1 + self.model.fast_classes, counts.shape[3] - 1):
+            slow = slow + counts[..., column]
+        self.failed[at] += _over_regimes(failed[:, 0] + failed[:, 1])
+        self.slow[at] += _over_regimes(slow[:, 0] + slow[:, 1])
+        waiting = self.first_count[at] == 0
+        if self._targets and waiting.any():
+            low = self._first_regime
+            caused = sum(_over_regimes((failed[:, v] + slow[:, v])[:, low:]) for v in self._targets)
+            new = waiting & (caused > 0)
+            if new.any():
+                fresh = rows[new]
+                self.first_from[fresh], self.first_to[fresh] = from_us[new], to_us[new]
+                self.first_count[fresh] = caused[new]
+        if not self._targets:
+            return  # nobody asks when a good release was seen last
         seen = counts[:, self.watched].sum(axis=(1, 2))
         some = seen > 0
         if some.any():
             last = rows[some]
             self.last_from[last], self.last_to[last] = from_us[some], to_us[some]
             self.last_count[last] = seen[some]
-        self.until_us[rows] = to_us
+
+
+def _over_regimes(counts: IntArray) -> IntArray:
+    """Sum over the regimes; shape [A, G] -> [A]."""
+    return counts[:, 0] if counts.shape[1] == 1 else counts.sum(axis=1)
 
 
 def finish(

@@ -1,8 +1,8 @@
 """Requests over time as a cumulative rate: Lambda(t), piecewise linear between knots.
 
 Constant rates and recorded traces are exact in this form. A daily sine and a flash crowd are integrated in closed form
-at the knots; between two knots the rate is taken as its mean there (relative error of a count below 1e-4 at the
-spacing used here, measured in tests/sim/test_traffic.py).
+at the knots; between two knots the rate is taken as its mean there (at the spacing used here, the error of a count is
+below 1e-4 of the requests of a minute, tests/sim/test_traffic.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from scenarios.schema import ConstantTraffic, DailyTraffic, FlashCrowd, TraceTraffic, Traffic
 from scenarios.trace import read_trace
+from sim.clock import FAR
 
 FloatArray = NDArray[np.float64]
 DAY = 86400.0
@@ -60,7 +61,7 @@ class Arrivals:
         if len(knots) == 2:
             rate = (cumulative[1] - cumulative[0]) / (knots[1] - knots[0]) / 1e6
             self.at_us = lambda t: rate * t
-            self.inverse_us = lambda requests: math.ceil(requests / rate)
+            self.inverse_us = lambda requests: math.ceil(requests / rate) if rate else FAR
             return
         base = float(np.interp(offset_seconds, law.knots_seconds, law.cumulative))
 
@@ -96,7 +97,7 @@ def law(traffic: Traffic, horizon_seconds: float) -> Law:
 
 
 def _daily(traffic: DailyTraffic, horizon: float) -> Law:
-    knots = np.arange(0.0, DAY + horizon + 120.0, 60.0)
+    knots = np.arange(0.0, DAY + horizon + 20.0, 10.0)
     omega = 2 * math.pi / DAY
     phase = omega * (knots - traffic.peak_at_seconds)
     start = math.sin(-omega * traffic.peak_at_seconds)
@@ -108,8 +109,7 @@ def _daily(traffic: DailyTraffic, horizon: float) -> Law:
 
 
 def _flash(traffic: FlashCrowd, horizon: float) -> Law:
-    step = min(5.0, traffic.rise_seconds / 10, traffic.decay_seconds / 10)
-    knots = np.linspace(0.0, horizon, max(2, math.ceil(horizon / step)) + 1)
+    knots = _flash_knots(traffic.at_seconds, traffic.rise_seconds, traffic.decay_seconds, horizon)
     extra = traffic.peak_per_second - traffic.base_per_second
     before = np.minimum(knots, traffic.at_seconds)
     after = np.maximum(knots - traffic.at_seconds, 0.0)
@@ -121,6 +121,17 @@ def _flash(traffic: FlashCrowd, horizon: float) -> Law:
     decay = extra * traffic.decay_seconds * -np.expm1(-after / traffic.decay_seconds)
     cumulative = traffic.base_per_second * knots + rise + decay
     return Law(knots, cumulative, np.zeros(1), f"flash crowd to {traffic.peak_per_second:g} requests/s")
+
+
+def _flash_knots(at: float, rise: float, decay: float, horizon: float) -> FloatArray:
+    """Every 5 s, and so close around the peak that half a step's curvature is below 1e-4 of a minute's requests."""
+    parts = [np.linspace(0.0, horizon, max(2, math.ceil(horizon / 5)) + 1), np.array([at])]
+    for life, sign in ((rise, -1.0), (decay, 1.0)):
+        step = min(5.0, life / 50, 0.2 * math.sqrt(life))
+        reach = min(20 * life, horizon + at)  # e**-20 of the peak is left there
+        parts.append(at + sign * np.arange(0.0, reach, step))
+    knots = np.unique(np.concatenate(parts))
+    return knots[(knots >= 0.0) & (knots <= horizon)]
 
 
 def _trace(traffic: TraceTraffic, horizon: float) -> Law:

@@ -47,9 +47,7 @@ def test_statistics(statistic: str, low: float, high: float, holds: Holds) -> No
     assert found.lo < found.value < found.hi
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "holds"), [(0.4, 0.6, Holds.YES), (0.6, 1, Holds.NO), (0.5, 1, Holds.UNSURE)]
-)
+@pytest.mark.parametrize(("low", "high", "holds"), [(0.4, 0.6, Holds.YES), (0.6, 1, Holds.NO), (0.5, 1, Holds.UNSURE)])
 def test_shares_of_an_outcome(low: float, high: float, holds: Holds) -> None:
     outcome = (np.arange(2000) % 2).astype(np.int8)
     (found,) = check([cell(2000, outcome=outcome)], [expect("share", "outcome=rolled_back", low, high)])

@@ -7,8 +7,8 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from worlds import columns, scenario
+
 from strategies.effects import (
     AwaitAvailable,
     Fate,

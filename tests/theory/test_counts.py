@@ -11,7 +11,6 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-
 from worlds import CONSTANT_STARTUP, chunk, columns, idle, poisson_within, scenario
 
 from strategies.effects import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-
 from worlds import CONSTANT_STARTUP, chunk, events, hold, scenario, times
 
 from strategies.effects import AwaitAvailable, Fate, Outcome, Program, Release, Scale, SetWeight, Undo, Wait
@@ -172,3 +171,25 @@ def test_a_shared_pool_comes_back_when_the_leaking_processes_are_gone() -> None:
         assert flows[-1].what["stable_fails"] == 0.0
         gone = times(log, "pod_deleted")[-1]
         assert gone < flows[-1].at_seconds <= gone + 10
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "memory_leak", "mibPerRequest": 1},
+        {"kind": "memory_leak", "mibPerMinute": 1},
+        {"kind": "pool_leak", "perRequest": 0.1},
+        {"kind": "pool_leak", "perRequest": 0.1, "scope": "shared"},
+    ],
+)
+@pytest.mark.parametrize("words", [{"release": {"severity": 0}}, {"traffic": {"rate": "0/s"}}])
+def test_a_leak_of_nothing_never_bites(fault: dict[str, object], words: dict[str, object]) -> None:
+    """Severity 0, or no request at all (a leak by the minute does not need one)."""
+    if "traffic" in words and "mibPerMinute" in fault:
+        pytest.skip("it leaks without requests")
+    for log in events(scenario(service=QUIET, faults=[fault], **words), hold(1.0), replications=2):
+        assert not times(log, "container_died")
+        assert not times(log, "pool_exhausted")
+        assert all(
+            event.what["canary_fails"] == 0 for event in log if event.kind == "traffic" and event.at_seconds > 60
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from worlds import CONSTANT_STARTUP, Event, chunk, columns, events, hold, poisson_within, scenario, times
 
 from strategies.effects import (

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
 from worlds import chunk, events, scenario
+
 from strategies.effects import AwaitComplete, Fate, Outcome, Program, Promote, Release, RollTo
 
 HORIZON = 4 * 3600.0

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from worlds import CONSTANT_STARTUP, chunk, events, hold, poisson_within, scenario, times
 
 from strategies.effects import (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from worlds import CONSTANT_STARTUP, Event, chunk, columns, poisson_within, scenario
+from worlds import Event, chunk, columns, poisson_within, scenario
 
 from strategies.effects import AwaitComplete, Fate, Outcome, Program, Promote, Release, RollTo, Scale, Wait
 
