@@ -53,7 +53,9 @@ class Ends:
         waiting = self.first_count[at] == 0
         if self._targets and waiting.any():
             low = self._first_regime
-            caused = sum(_over_regimes((failed[:, v] + slow[:, v])[:, low:]) for v in self._targets)
+            caused = np.zeros(rows.size, dtype=np.int64)
+            for revision in self._targets:
+                caused += _over_regimes((failed[:, revision] + slow[:, revision])[:, low:])
             new = waiting & (caused > 0)
             if new.any():
                 fresh = rows[new]
@@ -216,6 +218,7 @@ def columns(scenario: Scenario, raw: Rows) -> Rows:
         detection = np.where(caught & (decision >= first), decision - first, np.nan)
         rollback = np.where((outcome == 1) & (last >= decision), last - decision, np.nan)
         exposure = np.where(last >= first, last - first, np.nan)
+        budget = (failed + slow) / rate  # 0 of no requests at all is NaN
     return {
         "release_bad": bad,
         "severity": raw["severity"],
@@ -237,7 +240,7 @@ def columns(scenario: Scenario, raw: Rows) -> Rows:
         "outage_usd": outage,
         "engineering_usd": engineering * prices.engineer_hour_usd,
         "total_usd": infrastructure + outage + engineering * prices.engineer_hour_usd,
-        "error_budget_seconds": (failed + slow) / rate,
+        "error_budget_seconds": budget,
     }
 
 
