@@ -11,7 +11,7 @@ import math
 from heapq import heappop, heappush
 from typing import Final, Protocol
 
-from sim.clock import FAR, Clock
+from sim.clock import Clock
 from sim.pods import Pod, Pods
 from sim.traffic import Arrivals
 
@@ -41,7 +41,7 @@ class Leaks:
         self._shared_by: set[int] = set()
         self._shared_left = 0.0
         self._plan = 0
-        self._planned_us = FAR  #: when the next crossing is looked for
+        self._planned_at = math.inf  #: Lambda at which the next crossing is looked for
 
     def watch(self, pod: Pod) -> None:
         """Begin to count for a pod that takes traffic now."""
@@ -87,29 +87,29 @@ class Leaks:
 
         Most changes move the crossing to later: what is due already then wakes up early, finds nothing and plans anew.
         """
-        best = math.inf
+        best = self._planned_at
         for revision in (0, 1):
             watched, rate = self._watched[revision], self._rate[revision]
             while watched and watched[0][2].epoch != watched[0][3]:
                 heappop(watched)
             if watched and rate > 0:
-                best = min(best, (watched[0][0] - self._exposure[revision]) / rate)
+                at = self._seen + (watched[0][0] - self._exposure[revision]) / rate
+                if at < best:
+                    best = at
         if self._shared_by and not self._world.shared_pool_empty:
             share = sum(self._share[revision] for revision in self._shared_by)
             if share > 0:
-                best = min(best, self._shared_left / share)
-        if best == math.inf:
-            return
-        at = max(self._arrivals.inverse_us(self._seen + max(best, 0.0)), self._clock.now_us)
-        if at < self._planned_us:
+                best = min(best, self._seen + self._shared_left / share)
+        if best < self._planned_at:
+            self._planned_at = best
             self._plan += 1
-            self._planned_us = at
-            self._clock.call_at(at, self._cross, self._plan)
+            at_us = self._arrivals.inverse_us(max(best, self._seen))
+            self._clock.call_at(max(at_us, self._clock.now_us), self._cross, self._plan)
 
     def _cross(self, plan: int) -> None:
         if plan != self._plan:
             return
-        self._planned_us = FAR
+        self._planned_at = math.inf
         self._advance()
         for revision in (0, 1):
             limit = self._exposure[revision] + TOLERANCE

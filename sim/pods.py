@@ -187,10 +187,9 @@ class Pods:
         app_us = pod.draws.started_us[self.place][pod.place] + faults.slow_start_us
         if faults.crash_after_us >= 0:
             self.clock.call_at(now + faults.crash_after_us, self._crash_if, (pod, pod.epoch, "crash"))
-        kill_us = self._timing.kill_us(app_us)
+        ready_us, kill_us = self._timing.of(app_us)
         if kill_us is not None:
             self.clock.call_at(now + kill_us, self._crash_if, (pod, pod.epoch, "liveness"))
-        ready_us = self._timing.ready_us(app_us)
         # without a readiness probe, traffic comes before the process can answer; after a fast restart it never stopped
         pod.dead = pod.serving or ready_us < app_us
         if pod.dead:
@@ -403,8 +402,16 @@ class _Timing:
         probes = model.scenario.service.probes
         self._readiness, self._liveness, self._startup = probes.readiness, probes.liveness, probes.startup
         self.probed = probes.readiness is not None  #: is readiness asked for at all
+        self._known: dict[int, tuple[int, int | None]] = {}
 
-    def ready_us(self, app_us: int) -> int:
+    def of(self, app_us: int) -> tuple[int, int | None]:
+        """(until Ready, until a probe kills it or None) for a process that can answer `app_us` after the start."""
+        known = self._known.get(app_us)
+        if known is None:
+            known = self._known[app_us] = (self._ready_us(app_us), self._kill_us(app_us))
+        return known
+
+    def _ready_us(self, app_us: int) -> int:
         """From the start of the container until Ready; 0 without a readiness probe."""
         seconds = app_us / US
         if self._startup is not None:
@@ -420,7 +427,7 @@ class _Timing:
             )
         )
 
-    def kill_us(self, app_us: int) -> int | None:
+    def _kill_us(self, app_us: int) -> int | None:
         """From the start of the container until a probe kills it for not answering; None when it answers in time."""
         probe = self._startup or self._liveness
         if probe is None:

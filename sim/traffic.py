@@ -65,12 +65,17 @@ class Arrivals:
             return
         base = float(np.interp(offset_seconds, law.knots_seconds, law.cumulative))
 
+        left = right = slope = below = 0.0  # the piece that was asked for last: the next question mostly lies in it
+
         def at_us(time_us: int) -> float:
+            nonlocal left, right, slope, below
             t = offset_seconds + time_us * 1e-6
-            i = min(max(bisect_right(knots, t), 1), len(knots) - 1)
-            left = knots[i - 1]
-            slope = (cumulative[i] - cumulative[i - 1]) / (knots[i] - left)
-            return cumulative[i - 1] + slope * (t - left) - base
+            if not left <= t < right:
+                i = min(max(bisect_right(knots, t), 1), len(knots) - 1)
+                left, right = knots[i - 1], knots[i]
+                slope = (cumulative[i] - cumulative[i - 1]) / (right - left)
+                below = cumulative[i - 1]
+            return below + slope * (t - left) - base
 
         def inverse_us(requests: float) -> int:
             target = requests + base
