@@ -33,6 +33,11 @@ class Store:
         self.length = model.window_scrapes
         self.counts = np.zeros((self.length, replications, 2, 1 + len(model.buckets_seconds)), dtype=np.int64)
         self.phase_us = np.zeros(replications, dtype=np.int64)
+        # the objective splits the counts of the simulator, but it is no bucket of the histogram that a query reads
+        inside = {*model.scenario.metrics.buckets_seconds, math.inf}
+        ends = [place for place, bound in enumerate(model.buckets_seconds) if bound in inside]
+        self._bounds = tuple(model.buckets_seconds[place] for place in ends)
+        self._first_classes = [0, *(place + 1 for place in ends[:-1])]
         self.born = np.full((replications, 2), 1 << 40, dtype=np.int64)  #: first scrape with samples of a revision
 
     def put(self, k: int, rows: IntArray, counts: IntArray) -> None:
@@ -86,7 +91,8 @@ class Store:
                 return (requests - errors) / requests
             if query.quantity == "request_rate":
                 return requests / span
-            return histogram_quantile(query.quantile, total[:, 1:], self.model.buckets_seconds)
+            buckets = np.add.reduceat(total[:, 1:], self._first_classes, axis=1)
+            return histogram_quantile(query.quantile, buckets, self._bounds)
 
 
 def histogram_quantile(quantile: float, counts: IntArray, bounds: tuple[float, ...]) -> FloatArray:
