@@ -164,7 +164,9 @@ def render(
     terminal = _terminal()
     colour = terminal and not os.environ.get("NO_COLOR")
     width = max(os.get_terminal_size(sys.stdout.fileno()).columns, 60) if terminal else WIDE
-    Console(file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False).print(table)
+    Console(
+        file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False, force_jupyter=False
+    ).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines() if line.strip())
 
 

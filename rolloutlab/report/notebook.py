@@ -8,8 +8,8 @@ from rolloutlab import judgement, table, text
 from rolloutlab.result import Result
 from sim.results import by_question
 
-_CELL = 'style="text-align:right;padding:2px 10px"'
-_LEFT = 'style="text-align:left;padding:2px 10px"'
+_CELL = 'style="text-align:right;padding:2px 10px;white-space:nowrap"'
+_LEFT = 'style="text-align:left;padding:2px 10px;white-space:nowrap"'
 
 
 def fragment(result: Result) -> str:

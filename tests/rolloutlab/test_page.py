@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_headings_and_tables_can_be_walked(html: str) -> None:
     levels = [int(tag[1]) for tag, _ in found.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(below <= above + 1 for above, below in zip(levels, levels[1:], strict=False))
+    assert all(below <= above + 1 for above, below in pairwise(levels))
     assert found.all("html")[0]["lang"] == "en"
     assert all("scope" in attributes for attributes in found.all("th"))
     assert len(found.all("caption")) == len(found.all("table"))
