@@ -1,4 +1,4 @@
-"""The obvious hybrid, as a yardstick: the same world on SimPy, one replication after the other, a scalar draw per count.
+"""The obvious hybrid, as a yardstick: the same world on SimPy, one replication at a time, a scalar draw per count.
 
 It is written as one would write it with care: plain Python numbers everywhere, no numpy array of one element, no draw
 where the mean is 0, and the rows of the results put together once for all replications.
@@ -105,7 +105,7 @@ class _Replication:
 
     def _answer(self, query: Query, now_us: int, at_seconds: float) -> Measured:
         """As `sim.scrape.Store.answer`, for an error ratio of one revision."""
-        assert query.quantity == "error_ratio" and query.revision == "canary"
+        assert (query.quantity, query.revision) == ("error_ratio", "canary")
         start = now_us - round(query.window_seconds * 1e6)
         oldest = (start - self.phase_us) // self.model.interval_us + 1
         first, last = max(oldest, self.born[1], 0), len(self.scraped) - 1
