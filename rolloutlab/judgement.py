@@ -131,9 +131,8 @@ def _rights(result: Result, strategy: str, who: str = "It") -> list[str]:
                 else f"{who} promotes a bad release in none of {len(bad)} worlds (below {limit:.2g} % in each)."
             )
         else:
-            found.append(
-                f"{who} promotes a bad release most often in {worst.question.name}: {share(worst.missed, worst.bad)}."
-            )
+            which = f"a bad release most often in {worst.question.name}:" if len(bad) > 1 else "the bad release in"
+            found.append(f"{who} promotes {which} {share(worst.missed, worst.bad)}.")
     for right in good[:1]:
         duration = right.cell.summary()["metrics"]["duration_seconds"]
         takes = f", and has it out in {text.seconds(duration['p50'])} (median)" if duration["n"] else ""

@@ -31,7 +31,10 @@ def fragment(result: Result) -> str:
                 cell.strategy,
                 Markup().join(Markup("<td {}>{}</td>").format(Markup(_CELL), value) for value in told),
             )
-    titles = Markup().join(Markup('<th scope="col" {}>{}</th>').format(Markup(_CELL), name) for name in head)
+    titles = Markup().join(
+        Markup('<th scope="col" {}>{}</th>').format(Markup(_LEFT if place < 2 else _CELL), name)
+        for place, name in enumerate(head)
+    )
     said = judgement.sentences(result)
     runs = f"{min(cell.runs for cell in result.cells):,} replications of each strategy, seed {result.seed}"
     return Markup(
