@@ -102,7 +102,7 @@ def _ceiling(strategy: Strategy, rounds: int) -> Line:
     rng = np.random.default_rng(1)
 
     def draws(_: int) -> float:
-        for means in listening.means:  # type: ignore[attr-defined]
+        for means in listening.means:
             rng.poisson(means)
         return CHUNK
 
