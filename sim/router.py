@@ -62,6 +62,8 @@ class Router:
         if self.log is not None:
             self.log("weight_effective", "router", weight=weight)
         if not (self._life_us and self.routed):
+            self._switch += 1
+            self._gap = 0.0
             self.weight = self.share = weight
             self._changed()
         elif not self._gap or weight != self.weight:  # the same weight again moves no connection
