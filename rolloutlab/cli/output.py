@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+_ROWS = 20_000  #: of a CSV at a time
+
 if TYPE_CHECKING:
     from rolloutlab.door import Progress
     from rolloutlab.result import Result
@@ -30,9 +32,12 @@ def finish(result: Result, output: str) -> None:
 
 
 def _csv(result: Result) -> None:
-    """One row a replication; a cell at a time, so that a large result is not held twice."""
+    """One row a replication; some rows at a time, so that a large result is not held twice."""
     for number, cell in enumerate(result.cells):
-        click.echo(cell.frame.to_csv(index=False, header=number == 0), nl=False)
+        frame = cell.frame
+        for first in range(0, len(frame), _ROWS):
+            part = frame.iloc[first : first + _ROWS]
+            click.echo(part.to_csv(index=False, header=number == first == 0), nl=False)
 
 
 @contextmanager

@@ -59,6 +59,21 @@ def test_share_of_a_truth() -> None:
     assert found.holds is Holds.YES
 
 
+@pytest.mark.parametrize("statistic", ["mean", "p50", "p90"])
+def test_both_ends_of_the_interval_count(statistic: str) -> None:
+    one = cell(2000, bad_requests=DRAWN)
+
+    def holds(low: float, high: float) -> Holds:
+        return check([one], [expect(statistic, "bad_requests", low, high)])[0].holds
+
+    (found,) = check([one], [expect(statistic, "bad_requests", 0, 1)])
+    assert holds(found.lo, found.hi) is Holds.YES
+    assert holds(0, (found.value + found.hi) / 2) is Holds.UNSURE
+    assert holds((found.lo + found.value) / 2, 1000) is Holds.UNSURE
+    assert holds(0, np.nextafter(found.lo, 0)) is Holds.NO
+    assert holds(np.nextafter(found.hi, 1000), 1000) is Holds.NO
+
+
 def test_few_replications_are_inconclusive_where_many_decide() -> None:
     wanted = expect("share", "release_bad", 0.99, 1)
     assert check([cell(50)], [wanted])[0].holds is Holds.UNSURE
