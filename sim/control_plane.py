@@ -52,8 +52,8 @@ class DeploymentController:
                 )
                 if wanted[0] == spec[new] and wanted[1][0] == spec[old]:
                     return
-                pods.scale(new, wanted[0])
-                pods.scale(old, wanted[1][0])
+                pods.scale(new, wanted[0], tell=False)
+                pods.scale(old, wanted[1][0], tell=False)
         finally:
             self._busy = False
 

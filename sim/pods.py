@@ -101,6 +101,7 @@ class Pods:
         self.born_us = [-1, -1]  #: when the first container of a revision ran, so that its series exist
         self.progress_us = 0
         self.created = [0, 0]
+        self._block: dict[int, PodDraws] = {}  #: draws of the block that the newest pod of a revision lies in
         self.lives: list[tuple[int, int]] = []  #: (created, gone) of deleted pods
         self.peak = 0
         self.least_available = 1 << 30
@@ -130,8 +131,8 @@ class Pods:
         self.born_us[revision] = 0 if count else -1
         self.peak = self.least_available = count
 
-    def scale(self, revision: int, count: int) -> None:
-        """Set the wanted number of pods of a revision's ReplicaSet."""
+    def scale(self, revision: int, count: int, *, tell: bool = True) -> None:
+        """Set the wanted number of pods of a revision's ReplicaSet; without `tell` the caller looks at them itself."""
         if self.spec[revision] == count:
             return
         self.spec[revision] = count
@@ -148,7 +149,8 @@ class Pods:
             for _ in range(-extra):
                 self._create(revision, now)
             self._count_peak()
-        self.listener.pods_changed()
+        if tell:
+            self.listener.pods_changed()
 
     def _create(self, revision: int, now: int) -> None:
         pod = self._new(revision, now)
@@ -157,7 +159,9 @@ class Pods:
     def _new(self, revision: int, now: int) -> Pod:
         ordinal = self.created[revision]
         self.created[revision] = ordinal + 1
-        pod = Pod(revision, ordinal, now, self.draws.pods(revision, ordinal // BLOCK))
+        if ordinal % BLOCK == 0:
+            self._block[revision] = self.draws.pods(revision, ordinal // BLOCK)
+        pod = Pod(revision, ordinal, now, self._block[revision])
         self.active[revision].append(pod)
         return pod
 
@@ -267,7 +271,11 @@ class Pods:
             self.crash(pod, why)
 
     def crash(self, pod: Pod, why: str) -> None:
-        """The container of a pod died; the kubelet restarts it after the crash-loop back-off."""
+        """The container of a pod died; the kubelet restarts it after the crash-loop back-off, unless it was deleted."""
+        if pod.terminating:
+            if pod.serving:
+                self._set_dead(pod, True)
+            return
         now = self.clock.now_us
         ran_seconds = (now - pod.running_us) / US
         if ran_seconds > kubernetes.CRASH_LOOP_RESET_SECONDS:

@@ -129,7 +129,7 @@ class _Ticket:
 class Runtime:
     """Runs one strategy, with everything it spawns, in one world."""
 
-    __slots__ = ("_next", "ended_us", "fate", "main", "phase", "reads", "record", "strategy", "tasks", "world")
+    __slots__ = ("_legal", "_next", "ended_us", "fate", "main", "phase", "reads", "record", "strategy", "tasks", "world")
 
     def __init__(self, world: World, strategy: Strategy, release: Release, *, record: Recorder | None = None) -> None:
         self.world = world
@@ -137,6 +137,7 @@ class Runtime:
         self.reads: tuple[Query, ...] = strategy.reads
         self.record = record
         self.phase = Phase.UNDECIDED
+        self._legal = TABLE[self.phase]
         self.fate: Fate | None = None
         self.ended_us = -1  #: when the strategy returned its fate
         self._next = 1
@@ -199,10 +200,11 @@ class Runtime:
                 raise StrategyError(f"strategy {self.strategy.name!r}, {_where(error)}: {error!r}") from error
             kind_of = effect.__class__
             if task.parent is None:
-                phase = TABLE[self.phase].get(kind_of)
+                phase = self._legal.get(kind_of)
                 if phase is None:
                     raise self._illegal(task, effect)
-                self.phase = phase
+                if phase is not self.phase:
+                    self.phase, self._legal = phase, TABLE[phase]
             elif kind_of not in IN_CHILD:
                 raise self._illegal(task, effect)
             if record is not None:

@@ -222,9 +222,9 @@ class Note(Effect):
 # --- answers -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done:
-    """The effect was performed."""
+    """The effect was performed. Not frozen, as `Measured`: one is made per wait of each replication."""
 
     at_seconds: float
 

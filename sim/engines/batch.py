@@ -67,6 +67,8 @@ class Chunk:
         self.cumulative = np.zeros((CHUNK, 2, 1 + len(model.buckets_seconds)), dtype=np.int64)
         self.ends = Ends(model, CHUNK)
         self.next_us = np.zeros(replications, dtype=np.int64)
+        self.reading = np.ones(replications, dtype=bool)  #: until the strategy has returned its fate
+        self.unborn = True  #: of some replication a series does not exist yet
 
     def _build(self, row: int, record: Recorder | None, log: Any) -> None:
         clock = self.clocks[row]
@@ -84,32 +86,30 @@ class Chunk:
         model = self.model
         for row, runtime in enumerate(self.runtimes):
             self.clocks[row].call_at(0, _start, runtime)
+        if not self.strategy.reads:
+            self.reading[:] = False
         active: IntArray = np.arange(self.count, dtype=np.int64)
         k = 0
         while active.size:
             scrape_us = self.store.phase_us[active] + k * model.interval_us
             inside = scrape_us <= model.horizon_us
             self._run_until(active, np.where(inside, scrape_us, model.horizon_us + 1), k - 1)
-            stays = inside & self._reading(active)
-            for row in active[~stays].tolist():
-                self.clocks[row].run_until(model.horizon_us + 1)
-            active = active[stays]
+            stays = inside & self.reading[active]
+            if not stays.all():
+                for row in active[~stays].tolist():
+                    self.clocks[row].run_until(model.horizon_us + 1)
+                active, scrape_us = active[stays], scrape_us[stays]
             if active.size:
-                self._scrape(active, scrape_us[stays], k)
+                self._scrape(active, scrape_us, k)
             k += 1
         return self._finish()
-
-    def _reading(self, rows: IntArray) -> NDArray[np.bool_]:
-        if not self.strategy.reads:
-            return np.zeros(rows.size, dtype=bool)
-        runtimes = self.runtimes
-        return np.fromiter((runtimes[row].fate is None for row in rows.tolist()), dtype=bool, count=rows.size)
 
     def _run_until(self, rows: IntArray, limits: IntArray, k: int) -> None:
         """Run control events due before each replication's limit; all that measure are answered together."""
         due = self.next_us[rows] < limits
         waiting = list(zip(rows[due].tolist(), limits[due].tolist(), strict=True))
-        clocks, next_us = self.clocks, self.next_us
+        clocks, runtimes = self.clocks, self.runtimes
+        next_us, reading = memoryview(self.next_us), memoryview(self.reading)
         while waiting:
             blocked = []
             for row, limit in waiting:
@@ -119,11 +119,14 @@ class Chunk:
                     blocked.append((row, limit))
                 else:
                     next_us[row] = clock.heap[0][0] if clock.heap else FAR
+                    if runtimes[row].fate is not None:
+                        reading[row] = False
             if blocked:
-                self._answer(k)
+                self._answer(k, dict(blocked))
             waiting = blocked
 
-    def _answer(self, k: int) -> None:
+    def _answer(self, k: int, limits: dict[int, int]) -> None:
+        """Answer all who measure; `limits` says up to when each may go on by itself."""
         pending, self.plane.pending = self.plane.pending, []
         groups: dict[int, tuple[Query, list[tuple[int, Reply, int]]]] = {}
         for row, query, reply, now in pending:
@@ -141,21 +144,33 @@ class Chunk:
                 at = now + later
                 measured = Measured(at / US, None) if none else Measured(at / US, v, n, bad)
                 clock = self.clocks[row]
-                clock.call_at(at, _deliver, (reply, measured))
                 clock.blocked = False
+                if at < limits[row] and at < clock.next_us():
+                    clock.now_us = at  # nothing else happens until then: no need to queue
+                    reply(measured)
+                else:
+                    clock.call_at(at, _deliver, (reply, measured))
 
     def _scrape(self, rows: IntArray, time_us: IntArray, k: int) -> None:
         counts = self._counts(rows, time_us, k)
         self.ends.interval(rows, time_us, counts)
-        self.cumulative[rows] += counts.sum(axis=2)
-        self.store.put(k, rows, self.cumulative[rows])
+        at = slice(None) if rows.size == CHUNK else rows
+        self.cumulative[at] += counts[:, :, 0] if counts.shape[2] == 1 else counts.sum(axis=2)
+        self.store.put(k, at, self.cumulative[at])
+        if self.unborn:
+            self._bear(rows, time_us, k)
+
+    def _bear(self, rows: IntArray, time_us: IntArray, k: int) -> None:
+        """Let series exist from this scrape on whose first container has run."""
         born = self.store.born
-        unborn = (born[rows] > k).any(axis=1)
-        if unborn.any():
-            late = rows[unborn]
-            since = np.array([self.worlds[row].pods.born_us for row in late.tolist()])
-            exists = (since >= 0) & (since <= time_us[unborn][:, None])
-            born[late] = np.where(exists, np.minimum(born[late], k), born[late])
+        late = (born[rows] > k).any(axis=1)
+        if not late.any():
+            self.unborn = False
+            return
+        of_late = rows[late]
+        since = np.array([self.worlds[row].pods.born_us for row in of_late.tolist()])
+        exists = (since >= 0) & (since <= time_us[late][:, None])
+        born[of_late] = np.where(exists, np.minimum(born[of_late], k), born[of_late])
 
     def _counts(self, rows: IntArray, time_us: IntArray, k: int) -> IntArray:
         exposure = self.plane.collect(rows, time_us)
