@@ -193,3 +193,25 @@ def test_a_leak_of_nothing_never_bites(fault: dict[str, object], words: dict[str
         assert all(
             event.what["canary_fails"] == 0 for event in log if event.kind == "traffic" and event.at_seconds > 60
         )
+
+
+def test_a_deleted_pod_that_runs_out_of_memory_does_not_restart() -> None:
+    """The leak begins 1 s after one of ten pods was deleted, while proxies still send to it: it dies, and stays so."""
+
+    def program(release: Release) -> Program:
+        yield Wait(100)
+        yield Scale("stable", 9)
+        yield Wait(1e9)
+
+    of = scenario(
+        horizon=200,
+        service={**QUIET, "endpointLag": [5, 5], "shutdown": {"preStop": 20}},
+        traffic={"rate": "1000/s"},
+        router={"kind": "pods"},
+        faults=[{"kind": "memory_leak", "mibPerRequest": 1.28, "on": "stable", "from": 101}],
+    )
+    for log in events(of, program, replications=8):
+        deleted = next(event.who for event in log if event.kind == "pod_deleted")
+        assert times(log, "container_started", deleted) == []  # its first container ran before the rollout
+        assert times(log, "pod_ready", deleted) == []
+        assert any(event.kind == "container_died" for event in log if event.who != deleted)
