@@ -138,6 +138,7 @@ def _leak_by_request(world: SimulatedCluster, revision: int, kind: str) -> None:
 def _leaks(world: SimulatedCluster) -> Leaks:
     if world.leaks is None:
         world.leaks = Leaks(world.pods, world.clock, world.arrivals, world)
+        world.leaks.shares_changed(*world.router.shares())
         world.pods.exposure_hook = world.leaks.watch
     return world.leaks
 

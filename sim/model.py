@@ -179,38 +179,59 @@ class ChunkDraws:
             started.astype(np.int64).tolist(),
             lag[0].tolist(),
             lag[1].tolist(),
-            self._leaks(rng),
+            self._leaks(rng, ("stable", "canary")[revision]),
         )
 
-    def _leaks(self, rng: np.random.Generator) -> list[list[list[float]]] | None:
+    def _leaks(self, rng: np.random.Generator, revision: str) -> list[list[list[float]]] | None:
         """Requests until a leak bites: the n-th of Poisson arrivals comes after Gamma(n) units of exposure."""
         resources = self.model.scenario.service.resources
         severity = np.asarray(self.severity)
         needed = None
         for fault in self.model.scenario.faults:
+            if fault.on not in (revision, "both"):
+                continue
             if isinstance(fault, MemoryLeakFault) and fault.mib_per_request is not None:
                 room = resources.memory_limit_mib - resources.memory_base_mib
-                needed = np.maximum(np.ceil(room / (fault.mib_per_request * severity)), 1.0)
+                with np.errstate(divide="ignore"):
+                    needed = np.maximum(np.ceil(room / (fault.mib_per_request * severity)), 1.0)
                 thin = np.ones(CHUNK)
             elif isinstance(fault, PoolLeakFault) and fault.scope == "pod":
                 needed = np.full(CHUNK, float(resources.pool_size))
-                thin = np.clip(fault.per_request * severity, 1e-12, 1.0)
+                thin = np.minimum(fault.per_request * severity, 1.0)
         if needed is None:
             return None
         uniform = rng.random((CHUNK, BLOCK, LIVES))
-        leaks: list[list[list[float]]] = (
-            special.gammaincinv(needed[:, None, None], uniform) / thin[:, None, None]
-        ).tolist()
+        with np.errstate(divide="ignore"):
+            leaks: list[list[list[float]]] = (_gamma(needed[:, None, None], uniform) / thin[:, None, None]).tolist()
         return leaks
 
     def _shared_leak(self) -> list[float]:
         for fault in self.model.scenario.faults:
             if isinstance(fault, PoolLeakFault) and fault.scope == "shared":
                 rng = stream(self.root, self.chunk, "pods", 2, 0)
-                thin = np.clip(fault.per_request * np.asarray(self.severity), 1e-12, 1.0)
-                drawn: list[float] = (special.gammaincinv(float(fault.shared_size), rng.random(CHUNK)) / thin).tolist()
+                thin = np.minimum(fault.per_request * np.asarray(self.severity), 1.0)
+                with np.errstate(divide="ignore"):
+                    drawn: list[float] = (
+                        _gamma(np.array([float(fault.shared_size)]), rng.random(CHUNK)) / thin
+                    ).tolist()
                 return drawn
         return []
+
+
+def _gamma(shape: FloatArray, uniform: FloatArray) -> FloatArray:
+    """Quantiles of the gamma distribution; infinite where the shape is.
+
+    By inversion, so that an edited scenario keeps its worlds. From a shape of 200 on by the cube-root normal form,
+    whose probabilities are off by less than 3e-5 there, at a fiftieth of the time.
+
+    Source:
+        Wilson and Hilferty, PNAS 17 (1931).
+    """
+    if shape.min() < 200:
+        return np.where(np.isinf(shape), np.inf, special.gammaincinv(np.where(np.isinf(shape), 1.0, shape), uniform))
+    with np.errstate(invalid="ignore"):
+        root = 1.0 - 1.0 / (9.0 * shape) + special.ndtri(uniform) / (3.0 * np.sqrt(shape))
+        return np.where(np.isinf(shape), np.inf, shape * root**3)
 
 
 def _severity(law: float | Severity, normal: FloatArray, uniform: FloatArray) -> FloatArray:

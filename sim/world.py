@@ -166,8 +166,8 @@ class SimulatedCluster:
             self.note("set_weight", "router", weight=effect.weight)
         if self.model.release.routed:
             if not self.router.routed:
-                self.router.routed = True
                 self.router.share = self.router.shares()[1]
+                self.router.routed = True
             self.router.set_weight(effect.weight)
         return self._done()
 
@@ -281,14 +281,16 @@ class SimulatedCluster:
             canary,
             self._failing(CANARY, pods.serving[CANARY], pods.failing[CANARY]),
         )
+        if self.leaks is not None:
+            self.leaks.shares_changed(stable, canary)  # also when pods share an unchanged flow anew
         if flow == self._flow:
             return
         self._flow = flow
-        if self.leaks is not None:
-            self.leaks.shares_changed(stable, canary)
         self.plane.flow(flow)
         if self._log is not None:
             self.note("traffic", "router", canary_share=canary, stable_fails=flow[1], canary_fails=flow[3])
+        if not self.router.routed and self.router.on_weight is not None:
+            self.router.on_weight(canary)  # without a router the share of the pods is the weight
 
     def _failing(self, revision: int, serving: int, failing: int) -> float:
         if serving == 0 or self.shared_pool_empty:
