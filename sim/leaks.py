@@ -15,7 +15,6 @@ from sim.clock import Clock
 from sim.pods import Pod, Pods
 from sim.traffic import Arrivals
 
-
 #: requests by which a crossing may be early: times are whole microseconds, exposure is a float
 TOLERANCE: Final = 1e-6
 
@@ -44,7 +43,7 @@ class Leaks:
         self._planned_at = math.inf  #: Lambda at which the next crossing is looked for
 
     def watch(self, pod: Pod) -> None:
-        """Begin to count for a pod that takes traffic now."""
+        """Begin to count for a pod that takes traffic now; `shares_changed` follows and plans its end."""
         kind = self._pods.faults[pod.revision].leak_by_request
         if kind is None:
             return
@@ -52,7 +51,6 @@ class Leaks:
         self._number += 1
         bites = self._exposure[pod.revision] + self._pods.leak_of(pod)
         heappush(self._watched[pod.revision], (bites, self._number, pod, pod.epoch))
-        self._schedule()
 
     def share_pool(self, revision: int, requests: float) -> None:
         """Connections of a pool that all pods share leak with the requests of this revision."""

@@ -35,6 +35,7 @@ class Latency:
         self.log_median = math.log(law.p50_seconds)
         self.sigma = (math.log(law.p99_seconds) - self.log_median) / Z99
         self.mean_seconds = law.p50_seconds * math.exp(self.sigma**2 / 2)
+        self._classes: dict[tuple[object, ...], tuple[float, ...]] = {}
 
     def below(self, seconds: float) -> float:
         """P(latency <= seconds) without faults."""
@@ -43,6 +44,17 @@ class Latency:
         if self.sigma == 0:
             return 1.0 if math.log(seconds) >= self.log_median else 0.0
         return 0.5 * math.erfc(-(math.log(seconds) - self.log_median) / (self.sigma * math.sqrt(2)))
+
+    def classes(self, bounds: tuple[float, ...], delays: list[tuple[float, float]]) -> tuple[float, ...]:
+        """P(latency in each class) for upper bounds in seconds, the last one infinite; remembered per set of delays."""
+        key = (bounds, *delays) if delays else (bounds,)
+        known = self._classes.get(key)
+        if known is None:
+            below = [1.0 if bound == math.inf else self.below_with(bound, delays) for bound in bounds]
+            known = tuple(high - low for low, high in zip([0.0, *below], below, strict=False))
+            if len(self._classes) < 10_000:  # a severity drawn per replication makes each set of delays its own
+                self._classes[key] = known
+        return known
 
     def below_with(self, seconds: float, delays: list[tuple[float, float]]) -> float:
         """P(latency <= seconds) with (added seconds, share of requests) of each fault that acts."""

@@ -183,24 +183,30 @@ class Study:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more of a column one strategy has than another in the same worlds."""
+    """How much more of a column one cell has than another in the same worlds.
+
+    Attributes:
+        variant, strategy: of the one; `minus_variant`, `minus`: of the other.
+        n: replications in which both have a value.
+    """
 
     scenario: str
     variant: str | None
     column: str
     strategy: str
     minus: str
+    minus_variant: str | None
     mean: float
     lo: float
     hi: float
-    n: int  #: replications in which both have a value
+    n: int
 
 
 def paired(cells: Sequence[Cell], column: str, confidence: float = intervals.CONFIDENCE) -> list[Difference]:
-    """The mean differences between every two cells of the same scenario and variant.
+    """The mean differences between cells of a scenario: every two strategies, and each variant with the file itself.
 
-    The same replication is the same world for every strategy, so differences are taken replication by replication:
-    what the worlds have in common cancels.
+    The same replication is the same world for every strategy and variant, so differences are taken replication by
+    replication: what the worlds have in common cancels.
 
     Args:
         cells: of one study (one seed).
@@ -209,15 +215,23 @@ def paired(cells: Sequence[Cell], column: str, confidence: float = intervals.CON
     found = []
     for later, cell in enumerate(cells):
         for other in cells[:later]:
-            if (cell.scenario, cell.variant) != (other.scenario, other.variant):
+            if not _comparable(cell, other):
                 continue
             mine, theirs = _same_worlds(cell, other, column)
             both = ~(np.isnan(mine) | np.isnan(theirs))
             value = _difference(mine[both], theirs[both], confidence)
-            found.append(
-                Difference(cell.scenario, cell.variant, column, cell.strategy, other.strategy, *value, int(both.sum()))
-            )
+            key = (cell.scenario, cell.variant, column, cell.strategy, other.strategy, other.variant)
+            found.append(Difference(*key, *value, int(both.sum())))
     return found
+
+
+def _comparable(cell: Cell, other: Cell) -> bool:
+    """Two strategies of one variant, or one strategy in a variant and in the file as it stands."""
+    if cell.scenario != other.scenario:
+        return False
+    if cell.variant == other.variant:
+        return cell.strategy != other.strategy
+    return cell.strategy == other.strategy and other.variant is None
 
 
 def _difference(mine: NDArray[Any], theirs: NDArray[Any], confidence: float) -> Interval:

@@ -40,8 +40,8 @@ class Store:
         self._first_classes = [0, *(place + 1 for place in ends[:-1])]
         self.born = np.full((replications, 2), 1 << 40, dtype=np.int64)  #: first scrape with samples of a revision
 
-    def put(self, k: int, rows: IntArray, counts: IntArray) -> None:
-        """Store scrape k of some replications: rows shape [A], cumulative counts shape [A, V, 1 + C]."""
+    def put(self, k: int, rows: IntArray | slice, counts: IntArray) -> None:
+        """Store scrape k of some replications (or all): rows shape [A], cumulative counts shape [A, V, 1 + C]."""
         self.counts[k % self.length, rows] = counts
 
     def answer(

@@ -6,7 +6,6 @@ of the traffic and answers `Measure`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -304,11 +303,7 @@ class SimulatedCluster:
 
     def _classes(self, revision: int) -> tuple[float, ...]:
         delays = delays_of(self.model.scenario, NAMES[revision], self.started, self.severity)
-        below = [
-            1.0 if bound == math.inf else self.model.latency.below_with(bound, delays)
-            for bound in self.model.buckets_seconds
-        ]
-        return tuple(high - low for low, high in zip([0.0, *below], below, strict=False))
+        return self.model.latency.classes(self.model.buckets_seconds, delays)
 
     def note(self, kind: str, who: str, **what: Any) -> None:
         """Write to the log of this replication, when one is kept."""

@@ -109,7 +109,8 @@ class Chunk:
         due = self.next_us[rows] < limits
         waiting = list(zip(rows[due].tolist(), limits[due].tolist(), strict=True))
         clocks, runtimes = self.clocks, self.runtimes
-        next_us, reading = memoryview(self.next_us), memoryview(self.reading)
+        next_us = memoryview(self.next_us)  # type: ignore[arg-type]
+        reading = memoryview(self.reading)  # type: ignore[arg-type]
         while waiting:
             blocked = []
             for row, limit in waiting:
