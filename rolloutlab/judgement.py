@@ -143,7 +143,8 @@ def _rights(result: Result, strategy: str, who: str = "It") -> list[str]:
 def _differ(result: Result, one: str, other: str) -> bool:
     """Whether the paired difference of bad requests has a sign in any world."""
     cells = [cell for cell in result.cells if cell.strategy in (one, other)]
-    return any(not found.lo <= 0 <= found.hi for found in paired(cells, "bad_requests"))
+    found = [pair for pair in paired(cells, "bad_requests") if pair.strategy != pair.minus]
+    return any(not pair.lo <= 0 <= pair.hi for pair in found)
 
 
 def _no_difference(result: Result, least: str) -> list[str]:

@@ -14,9 +14,9 @@ def table_text(result: Result) -> str:
         parts.append(prediction(result))
     elif result.cells:
         parts.append(table.glance(result.cells))
-    if result.command == "compare" and len(result.cells) > 1:
-        found = table.differences(result.differences(tuple(table.DIFFERENCES)))
-        parts.append("Differences in the same worlds\n" + found)
+    found = result.differences(tuple(table.DIFFERENCES)) if result.command == "compare" else []
+    if found:
+        parts.append("Differences in the same worlds\n" + table.differences(found))
     if result.expectations:
         parts.append("Expected by the file\n" + table.expectations(result.expectations))
     if said := judgement.sentences(result):

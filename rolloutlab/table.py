@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from rolloutlab import text
@@ -26,7 +27,12 @@ _MARKS: Final = {Holds.YES: "✓ holds", Holds.NO: "✗ fails", Holds.UNSURE: "?
 
 def question_of(cell: Cell) -> str:
     """The name of a scenario and its variant."""
-    return f"{cell.scenario}, variant {cell.variant}" if cell.variant else cell.scenario
+    return name_of(cell.scenario, cell.variant)
+
+
+def name_of(scenario: str, variant: str | None) -> str:
+    """A scenario and its variant in one name."""
+    return f"{scenario} / {variant}" if variant else scenario
 
 
 def glance(cells: Sequence[Cell]) -> str:
@@ -107,26 +113,41 @@ def cost(cell: Cell) -> str:
     return text.usd(cell.mean("total_usd").value)
 
 
-def differences(found: Sequence[Difference]) -> str:
-    """Paired differences: a row a pair of strategies."""
-    keys: dict[tuple[str, str | None, str, str], dict[str, str]] = {}
+@dataclass(frozen=True)
+class Pair:
+    """Two cells and how they differ: of each column of DIFFERENCES the mean with its interval, in words."""
+
+    world: str
+    names: str
+    texts: dict[str, str]
+
+
+def pairs(found: Sequence[Difference]) -> list[Pair]:
+    """The differences of each two cells together."""
+    rows: dict[tuple[str, str], Pair] = {}
     for one in found:
-        if one.column in DIFFERENCES:
-            scale = 100 if one.column.startswith("outcome=") else 1
-            keys.setdefault((one.scenario, one.variant, one.strategy, one.minus), {})[one.column] = text.with_interval(
-                one.mean * scale, one.lo * scale, one.hi * scale
-            )
-    several = len({key[:2] for key in keys}) > 1
+        world = name_of(one.scenario, one.variant)
+        names = f"{one.strategy} − {one.minus}"
+        if one.minus_variant != one.variant:
+            names = f"{one.strategy} − {one.minus} as it stands"
+        scale = 100 if one.column.startswith("outcome=") else 1
+        said = text.with_interval(one.mean * scale, one.lo * scale, one.hi * scale)
+        rows.setdefault((world, names), Pair(world, names, {})).texts[one.column] = said
+    return list(rows.values())
+
+
+def differences(found: Sequence[Difference]) -> str:
+    """Paired differences: a row a pair."""
+    told = pairs(found)
+    several = len({pair.world for pair in told}) > 1
     rows: list[list[str]] = []
     breaks = []
-    last: tuple[str, str | None] | None = None
-    for (scenario, variant, strategy, minus), cells in keys.items():
-        if last not in (None, (scenario, variant)):
-            breaks.append(len(rows))
-        name = f"{scenario}, variant {variant}" if variant else scenario
-        first = [("" if last == (scenario, variant) else name)] * several
-        rows.append([*first, f"{strategy} − {minus}", *(cells.get(column, text.NONE) for column in DIFFERENCES)])
-        last = (scenario, variant)
+    for number, pair in enumerate(told):
+        new = number == 0 or told[number - 1].world != pair.world
+        if new and number:
+            breaks.append(number)
+        columns = [pair.texts.get(column, text.NONE) for column in DIFFERENCES]
+        rows.append([pair.world if new else ""] * several + [pair.names, *columns])
     head = ["scenario"] * several + ["difference, mean [95 %]", *DIFFERENCES.values()]
     return render(head, None, rows, left=1 + several, breaks=breaks)
 

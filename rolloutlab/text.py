@@ -79,8 +79,8 @@ def seconds(*values: float) -> str:
 def count(value: float) -> str:
     """A number of things with at most four digits, thousands apart.
 
-    >>> count(14512.3), count(22.4), count(3.25), count(0.0), count(1234567.0), count(-66.6)
-    ('14,510', '22', '3.2', '0', '1,235,000', '−67')
+    >>> count(14512.3), count(22.4), count(3.25), count(0.0417), count(0.0), count(1234567.0), count(-66.6)
+    ('14,510', '22', '3.2', '0.042', '0', '1,235,000', '−67')
     """
     if not math.isfinite(value):
         return NONE
@@ -89,7 +89,7 @@ def count(value: float) -> str:
     if value == int(value) and value < 10_000:
         return f"{int(value):,}"
     if value < 10:
-        return f"{value:.1f}"
+        return f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
     return f"{significant(value, 4) if value >= 1000 else round(value):,.0f}"
 
 

@@ -46,12 +46,12 @@ def page(result: Result) -> str:
 def _content(result: Result) -> dict[str, Any]:
     groups = by_question(result.cells)
     first = result.questions[0]
-    single = len(groups) == 1
+    one_file = len({question.path for question in result.questions}) == 1
     times = [(key, charts.over_time(group, number)) for number, (key, group) in enumerate(groups.items())]
     sentences = judgement.sentences(result)
     return {
-        "title": result.title or (first.title if single else f"{len(groups)} questions"),
-        "question": first.text if single else "",
+        "title": result.title or (first.title if one_file else f"{len(groups)} questions"),
+        "question": first.text if one_file else "",
         "decision": sentences[0] if sentences else "",
         "reasons": sentences[1:],
         "facts": first.facts,
@@ -63,19 +63,15 @@ def _content(result: Result) -> dict[str, Any]:
         "matrix": _matrix(result),
         "rights": judgement.judged(result),
         "share": judgement.share,
-        "name_of": _name_of,
+        "name_of": table.name_of,
         "columns": table.DIFFERENCES,
-        "titles": {_name_of(one.name, one.variant): one.title for one in result.questions},
-        "times": [(_name_of(*key), chart) for key, chart in times if chart is not None],
+        "titles": {} if one_file else {table.name_of(one.name, one.variant): one.title for one in result.questions},
+        "times": [(table.name_of(*key), chart) for key, chart in times if chart is not None],
         "charts": [chart for chart in (charts.detection(result.cells), charts.harm(result.cells)) if chart],
         "cost": charts.cost(result.cells),
         "differences": _differences(result),
         "document": result.document(),
     }
-
-
-def _name_of(scenario: str, variant: str | None) -> str:
-    return f"{scenario}, variant {variant}" if variant else scenario
 
 
 def _glance(cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -123,7 +119,7 @@ def _matrix(result: Result) -> list[tuple[str, list[Square | None]]]:
         for name in names:
             cell = cells.get(name)
             squares.append(_square(cell, rights[scenario, variant, name]) if cell else None)
-        rows.append((_name_of(scenario, variant), squares))
+        rows.append((table.name_of(scenario, variant), squares))
     return rows
 
 
@@ -134,14 +130,11 @@ def _square(cell: Cell, right: judgement.Right) -> Square:
     return Square(table.rolled_back(cell), table.other_ends(cell), text.count(metric["p50"]), step)
 
 
-def _differences(result: Result) -> list[dict[str, str]]:
-    """Paired differences in words: a row a pair of strategies and world; a column and its interval apart."""
-    rows: dict[tuple[str, str | None, str, str], dict[str, str]] = {}
-    for one in result.differences(tuple(table.DIFFERENCES)):
-        scale = 100 if one.column.startswith("outcome=") else 1
-        row = rows.setdefault((one.scenario, one.variant, one.strategy, one.minus), {})
-        row["world"] = _name_of(one.scenario, one.variant)
-        row["pair"] = f"{one.strategy} − {one.minus}"
-        value, _, bounds = text.with_interval(one.mean * scale, one.lo * scale, one.hi * scale).partition(" [")
-        row[one.column], row[f"{one.column} interval"] = value, f"[{bounds}" if bounds else ""
-    return list(rows.values())
+def _differences(result: Result) -> list[dict[str, Any]]:
+    """A row a pair of cells; the mean and its interval of each column apart."""
+    rows = []
+    for pair in table.pairs(result.differences(tuple(table.DIFFERENCES))):
+        split = {column: said.partition(" [") for column, said in pair.texts.items()}
+        columns = [(said, f"[{bounds}" if bounds else "") for said, _, bounds in split.values()]
+        rows.append({"world": pair.world, "pair": pair.names, "columns": columns})
+    return rows

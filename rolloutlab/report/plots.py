@@ -43,7 +43,7 @@ def label(cells: Sequence[Cell], cell: Cell) -> str:
     parts = [cell.strategy]
     if len({one.scenario for one in cells}) > 1:
         parts.append(cell.scenario)
-    if cell.variant is not None:
+    if cell.variant is not None and len({one.variant for one in cells}) > 1:
         parts.append(cell.variant)
     return ", ".join(parts)
 

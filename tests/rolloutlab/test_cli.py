@@ -56,7 +56,7 @@ def test_json_of_simulate_has_these_keys_and_every_column() -> None:
 def test_json_of_compare_has_paired_differences() -> None:
     found = told("compare", "errors-5pct", *FEW)
     one = next(one for one in found["differences"] if one["column"] == "bad_requests")
-    assert set(one) == {"scenario", "variant", "column", "strategy", "minus", "mean", "lo", "hi", "n"}
+    assert set(one) == {"scenario", "variant", "column", "strategy", "minus", "minus_variant", "mean", "lo", "hi", "n"}
     assert one["n"] == 300
     assert {one["holds"] for one in found["expectations"]} <= {"holds", "fails", "inconclusive"}
 

@@ -119,7 +119,15 @@ def test_cells_of_different_seeds_are_not_paired() -> None:
         paired([cell("rolling"), one], "bad_requests")
 
 
-def test_cells_of_different_questions_are_not_paired() -> None:
-    one = cell("canary")
+def test_a_variant_is_paired_with_the_file_as_it_stands() -> None:
+    one = cell("canary", bad_requests=np.full(8, 3.0))
     one.variant = "fast"
-    assert paired([cell("rolling"), one], "bad_requests") == []
+    (found,) = paired([cell("canary"), cell("rolling"), one][::2], "bad_requests")
+    assert (found.variant, found.minus, found.minus_variant, found.mean) == ("fast", "canary", None, 3.0)
+
+
+def test_cells_of_different_questions_are_not_paired() -> None:
+    one, two = cell("canary"), cell("canary")
+    one.variant = "fast"
+    two.scenario = "slow"
+    assert paired([cell("rolling"), one, two], "bad_requests") == []
