@@ -14,6 +14,7 @@ nothing more is thrown: it becomes a `Note`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import FrameType, GeneratorType
 from typing import Any, Final, Protocol
 
@@ -102,34 +103,22 @@ class _Task:
         self.waiting_for: set[int] | None = None
 
 
-class _Ticket:
-    """One outstanding answer of one program; the second answer, or one that is out of date, is dropped."""
-
-    __slots__ = ("epoch", "runtime", "task")
-
-    def __init__(self, runtime: Runtime, task: _Task) -> None:
-        self.runtime = runtime
-        self.task = task
-        self.epoch = task.epoch
-
-    def __call__(self, answer: Answer | Abort) -> None:
-        task = self.task
-        if task.ended or task.epoch != self.epoch:
-            return
-        self.runtime.resume(task, answer)
-
-    def after_wait(self) -> None:
-        task = self.task
-        if task.ended or task.epoch != self.epoch:
-            return
-        runtime = self.runtime
-        runtime.resume(task, Done(runtime.world.now_us() / MICROSECONDS))
-
-
 class Runtime:
     """Runs one strategy, with everything it spawns, in one world."""
 
-    __slots__ = ("_legal", "_next", "ended_us", "fate", "main", "phase", "reads", "record", "strategy", "tasks", "world")
+    __slots__ = (
+        "_legal",
+        "_next",
+        "ended_us",
+        "fate",
+        "main",
+        "phase",
+        "reads",
+        "record",
+        "strategy",
+        "tasks",
+        "world",
+    )
 
     def __init__(self, world: World, strategy: Strategy, release: Release, *, record: Recorder | None = None) -> None:
         self.world = world
@@ -210,7 +199,8 @@ class Runtime:
             if record is not None:
                 record(world.now_us(), "effect", task.number, task.name, effect)
             if kind_of is Wait:
-                world.call_later(max(0, round(effect.seconds * MICROSECONDS)), _Ticket(self, task).after_wait)  # type: ignore[attr-defined]
+                delay_us = max(0, round(effect.seconds * MICROSECONDS))  # type: ignore[attr-defined]
+                world.call_later(delay_us, partial(self._waited, task, task.epoch))
                 return
             if kind_of is Measure and not self._declared(effect.query):  # type: ignore[attr-defined]
                 raise StrategyError(
@@ -230,13 +220,22 @@ class Runtime:
             else:
                 epoch = task.epoch
                 try:
-                    given = world.perform(effect, _Ticket(self, task))
+                    given = world.perform(effect, partial(self._reply, task, epoch))
                 except Refused as refusal:
                     answer = Abort(str(refusal))
                     continue
                 if given is PENDING or task.epoch != epoch or task.ended:
                     return  # (a world may have answered another program inside `perform`, which moved this one on)
                 answer = given  # type: ignore[assignment]
+
+    def _reply(self, task: _Task, epoch: int, answer: Answer | Abort) -> None:
+        """Take the answer of a world; a second one, or one that comes too late, is dropped."""
+        if task.epoch == epoch and not task.ended:
+            self.resume(task, answer)
+
+    def _waited(self, task: _Task, epoch: int) -> None:
+        if task.epoch == epoch and not task.ended:
+            self.resume(task, Done(self.world.now_us() / MICROSECONDS))
 
     def _declared(self, query: Query) -> bool:
         """Is a query in `reads`; by identity first, since the same object is asked again and again."""
