@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from rolloutlab import judgement, table
+from rolloutlab import judgement, table, text
+from rolloutlab.grid import Grid
 from rolloutlab.result import Result
 from sim.expectations import Holds
 
 
 def table_text(result: Result) -> str:
     """The whole text of a result."""
-    parts = [heading(result)]
-    if result.cells and result.command == "predict":
-        parts.append(prediction(result))
-    elif result.cells:
-        parts.append(table.glance(result.cells))
+    parts = [_safe(heading(result))]
+    if result.cells:
+        parts.append(prediction(result) if result.command == "predict" else table.glance(result.cells))
     found = result.differences(tuple(table.DIFFERENCES)) if result.command == "compare" else []
     if found:
         parts.append("Differences in the same worlds\n" + table.differences(found))
     if result.expectations:
-        parts.append("Expected by the file\n" + table.expectations(result.expectations))
+        parts.append("Expected by the file\n" + _safe(table.expectations(result.expectations)))
     if said := judgement.sentences(result):
-        parts.append("\n".join(said))
-    parts.append(ending(result))
+        parts.append(_safe("\n".join(said)))
+    parts.append(_safe(ending(result)))
     return "\n\n".join(parts)
+
+
+def _safe(lines: str) -> str:
+    return "\n".join(map(text.safe, lines.splitlines()))
 
 
 def prediction(result: Result) -> str:
@@ -43,7 +46,7 @@ def prediction(result: Result) -> str:
         row += [table.times(cell, "exposure_seconds", exposure), table.harm(cell)]
         row += [table.middle(cell, "duration_seconds", duration), *table.pods(cell), table.cost(cell)]
         rows.append(row)
-    return table.render([*head, "available", "pods", "cost"], under, rows)
+    return Grid([*head, "available", "pods", "cost"], under, rows, spare=table.SPARE).text()
 
 
 def heading(result: Result) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from rolloutlab import text
+from rolloutlab.grid import Grid
 from sim.expectations import Checked, Holds
 from sim.results import CENSORED, Cell, Difference, by_question
 
-WIDE: Final = 200  #: columns of a table that no terminal shows
+#: columns that a narrow terminal does not get, the first one first
+SPARE: Final = ("duration", "pods", "users met", "available", "exposure", "other ends", "cost", "detection")
 #: what `compare` shows of the paired differences: column and head
 DIFFERENCES: Final = {
     "outcome=rolled_back": "rolled back, points",
@@ -56,7 +55,7 @@ def glance(cells: Sequence[Cell]) -> str:
             row += [middle(cell, "duration_seconds", duration), *pods(cell), cost(cell)]
             rows.append(row)
         breaks.append(len(rows))
-    return render(head, under, rows, left=1 + several, breaks=breaks if several else ())
+    return Grid(head, under, rows, 1 + several, breaks[:-1] if several else (), SPARE).text()
 
 
 def rolled_back(cell: Cell) -> str:
@@ -149,7 +148,8 @@ def differences(found: Sequence[Difference]) -> str:
         columns = [pair.texts.get(column, text.NONE) for column in DIFFERENCES]
         rows.append([pair.world if new else ""] * several + [pair.names, *columns])
     head = ["scenario"] * several + ["difference, mean [95 %]", *DIFFERENCES.values()]
-    return render(head, None, rows, left=1 + several, breaks=breaks)
+    spare = [DIFFERENCES[name] for name in ("pod_hours", "duration_seconds", "outcome=rolled_back")]
+    return Grid(head, [], rows, 1 + several, breaks, spare).text()
 
 
 def expectations(checked: Sequence[Checked]) -> str:
@@ -159,40 +159,3 @@ def expectations(checked: Sequence[Checked]) -> str:
         variant = f", {one.expectation.variant}" if one.expectation.variant else ""
         lines.append(f"{_MARKS[one.holds]}  {one.expectation.strategy}{variant}: {one.reason}")
     return "\n".join(lines)
-
-
-def render(
-    head: Sequence[str],
-    under: Sequence[str] | None,
-    rows: Sequence[Sequence[str]],
-    *,
-    left: int = 1,
-    breaks: Sequence[int] = (),
-) -> str:
-    """A table as text without trailing blanks; the first `left` columns are aligned left, the others right."""
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for number, name in enumerate(head):
-        title = escape(name) + (f"\n[not bold]{escape(under[number])}[/]" if under else "")
-        table.add_column(title, justify="left" if number < left else "right", no_wrap=not _terminal())
-    for number, row in enumerate(rows, start=1):
-        table.add_row(*map(escape, row), end_section=number in breaks)
-    stream = io.StringIO()
-    terminal = _terminal()
-    colour = terminal and not os.environ.get("NO_COLOR")
-    width = max(os.get_terminal_size(sys.stdout.fileno()).columns, 60) if terminal else WIDE
-    Console(
-        file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False, force_jupyter=False
-    ).print(table)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines() if line.strip())
-
-
-def _terminal() -> bool:
-    try:
-        return os.isatty(sys.stdout.fileno())
-    except (OSError, ValueError):  # a stream without a file
-        return False

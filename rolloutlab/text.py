@@ -152,3 +152,12 @@ def outcome(name: str) -> str:
 def one_line(words: str) -> str:
     """A text without line breaks."""
     return " ".join(words.split())
+
+
+def safe(words: str) -> str:
+    """A text whose letters can do nothing to a terminal: names and titles come from files of others.
+
+    >>> safe("\x1b[31mred\nline")
+    '�[31mred�line'
+    """
+    return "".join(letter if letter.isprintable() else "�" for letter in words)

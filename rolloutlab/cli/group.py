@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from rolloutlab.text import safe
+
 
 class LazyGroup(click.Group):
     """A group of commands that live in modules of their own; each module names its command `command`.
@@ -81,7 +83,7 @@ class LazyGroup(click.Group):
 
 def _say(problem: str) -> None:
     for line in problem.splitlines():
-        click.echo(f"error: {line}", err=True)
+        click.echo(f"error: {safe(line)}", err=True)
 
 
 def is_users(error: Exception) -> bool:

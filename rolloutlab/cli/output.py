@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rolloutlab.text import safe
+
 _ROWS = 20_000  #: of a CSV at a time
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def finish(result: Result, output: str) -> None:
 
         click.echo(table_text(result), color=True if sys.stdout.isatty() else None)
     for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {safe(warning)}", err=True)
     click.get_current_context().exit(result.exit_code)
 
 
