@@ -155,7 +155,7 @@ def one_line(words: str) -> str:
 
 
 def safe(words: str) -> str:
-    """A text whose letters can do nothing to a terminal: names and titles come from files of others.
+    r"""A text whose letters can do nothing to a terminal: names and titles come from files of others.
 
     >>> safe("\x1b[31mred\nline")
     '�[31mred�line'

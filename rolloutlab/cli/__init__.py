@@ -36,7 +36,9 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     commands_at={name: (f"rolloutlab.cli.{module}", text) for name, (module, text) in COMMANDS.items()},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Say the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
+)
 def main() -> None:
     """Know what a rollout will do to your users before you apply it.
 
