@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -91,8 +92,8 @@ def simulate(
     size = CHUNK if engine == "batch" else 1
     tasks = [
         Task(cell, models[cell], strategies[name], seed, chunk, min(size, runs - chunk * size), engine, chunk == 0)
+        for chunk in range(-(-runs // size))  # chunk by chunk, so that an interrupted study holds some of every cell
         for cell, name in enumerate(names)
-        for chunk in range(-(-runs // size))
     ]
     parts: list[_Part] = [_Part(runs) for _ in names]
     done, total = 0, runs * len(names)
@@ -160,10 +161,37 @@ def _results(tasks: list[Task], jobs: int) -> Iterator[Done]:
         return
     import joblib  # only with several workers: it takes 0.4 s to import
 
-    with joblib.Parallel(
-        n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="3*n_jobs"
-    ) as parallel:
-        yield from parallel(joblib.delayed(_run_in_worker)(task) for task in tasks)
+    with (
+        _Interrupt() as interrupt,
+        joblib.Parallel(
+            n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="3*n_jobs"
+        ) as parallel,
+    ):
+        yield from parallel(joblib.delayed(_run_in_worker)(task) for task in tasks if not interrupt.heard)
+
+
+class _Interrupt:
+    """Hears Ctrl-C while workers run: what they have begun is finished and counted, nothing new is begun.
+
+    A second Ctrl-C interrupts as usual. Outside the main thread, where signals cannot be caught, nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self.heard = False
+        self._before: Any = None
+
+    def __enter__(self) -> _Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._hear)
+        return self
+
+    def _hear(self, *_: object) -> None:
+        self.heard = True
+        signal.signal(signal.SIGINT, self._before)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None and not self.heard:
+            signal.signal(signal.SIGINT, self._before)
 
 
 def _run_in_worker(task: Task) -> Done:
