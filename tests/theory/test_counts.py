@@ -89,6 +89,42 @@ def test_constant_traffic(reads: tuple[Query, ...]) -> None:
     assert 1e-6 < stats.chi2.cdf(dispersion, 256) < 1 - 1e-6
 
 
+@pytest.mark.parametrize(("ratio", "severity", "fails"), [(0.4, 1, 0.4), (0.2, 2.5, 0.5), (0.8, 3, 1.0), (0.4, 0, 0.0)])
+def test_errors_of_a_fault_and_of_a_severity(ratio: float, severity: float, fails: float) -> None:
+    """ratio x severity, at most 1, of the requests that would not have failed anyway (30 % do)."""
+    of = scenario(
+        horizon=100,
+        service={"errorRatio": 0.3},
+        release={"severity": severity},
+        faults=[{"kind": "error_ratio", "ratio": ratio, "on": "stable"}],
+    )
+    mean = 256 * 100 * 100 * (0.3 + 0.7 * fails)
+    assert poisson_within(columns(of, idle)["failed_requests"].sum(), mean)
+
+
+@pytest.mark.parametrize("severity", [1.0, 2.0])
+def test_slow_responses_of_added_latency(severity: float) -> None:
+    """0.2 s x severity more for 30 % and, independently, 0.1 s x severity more for half of the requests."""
+    of = scenario(
+        horizon=100,
+        service={"errorRatio": 0, "latency": {"p50": 0.1, "p99": 0.4}},
+        slo={"latency": 0.45},
+        release={"severity": severity},
+        faults=[
+            {"kind": "added_latency", "add": 0.2, "share": 0.3, "on": "both"},
+            {"kind": "added_latency", "add": 0.1, "share": 0.5, "on": "stable"},
+            {"kind": "added_latency", "add": 9, "on": "canary"},
+        ],
+    )
+    law = stats.lognorm(s=math.log(4) / stats.norm.ppf(0.99), scale=0.1)
+    slow = sum(
+        (0.3 if one else 0.7) * 0.5 * law.sf(0.45 - severity * (0.2 * one + 0.1 * two))
+        for one in (0, 1)
+        for two in (0, 1)
+    )
+    assert poisson_within(columns(of, idle)["slow_requests"].sum(), 256 * 100 * 100 * slow)
+
+
 def daily_mean(start: float, until: float) -> float:
     """Requests between two times of the day of 50/s x (1 + 0.8 cos(2π (t - 15 h) / 24 h))."""
     omega = 2 * math.pi / 86400

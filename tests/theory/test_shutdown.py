@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from worlds import Event, chunk, columns, poisson_within, scenario
+from worlds import CONSTANT_STARTUP, Event, chunk, columns, poisson_within, scenario
 
 from strategies.effects import AwaitComplete, Fate, Outcome, Program, Promote, Release, RollTo, Scale, Wait
 
@@ -26,7 +26,10 @@ def rolling(release: Release) -> Program:
 @pytest.mark.parametrize("shutdown", [HARSH, {"preStop": 0, "graceful": True}])
 def test_one_pod_that_stops_at_once(shutdown: dict[str, object]) -> None:
     """1 of 10 pods with 10/s each: lost are 10/s x the lag U(1, 2) s, and what it was answering (mean latency)."""
-    of = scenario(horizon=60, service={"errorRatio": 0, "shutdown": shutdown}, router={"kind": "pods"})
+    latency = {"p50": 0.8, "p99": 2}  # long, so that what is in flight shows
+    of = scenario(
+        horizon=60, service={"errorRatio": 0, "shutdown": shutdown, "latency": latency}, router={"kind": "pods"}
+    )
     tested = chunk(of, one_less)
     failed = tested.run()["failed_requests"]
     flight = 0.0 if shutdown["graceful"] else tested.model.latency.mean_seconds
@@ -90,6 +93,19 @@ def test_a_pre_stop_longer_than_the_lag_loses_nothing(shutdown: dict[str, object
     """Failed requests are those of the healthy service, no more."""
     of = scenario(horizon=900, service={"errorRatio": 0.01, "shutdown": shutdown})
     assert poisson_within(columns(of, rolling)["failed_requests"].sum(), 256 * 900 * 100 * 0.01)
+
+
+def test_a_pod_that_never_ran_is_gone_at_once() -> None:
+    """Five pods are wanted for a second, their containers would start after two."""
+
+    def hesitant(release: Release) -> Program:
+        yield Scale("canary", 5)
+        yield Wait(1)
+        yield Scale("canary", 0)
+        yield Wait(1e9)
+
+    rows = columns(scenario(horizon=1000, service={"startup": CONSTANT_STARTUP}), hesitant, replications=2)
+    assert (rows["pod_hours"] * 3600).tolist() == pytest.approx([10 * 1000 + 5] * 2)
 
 
 @pytest.mark.parametrize(

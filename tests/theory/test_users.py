@@ -72,9 +72,12 @@ def test_routing_by_chance_hits_about_twice_as_many() -> None:
     assert 1.5 < by_chance / staying < 3.0
 
 
-def test_only_while_it_was_bad() -> None:
+@pytest.mark.parametrize("routing", ["random", "sticky"])
+def test_only_while_it_was_bad(routing: str) -> None:
     """A fault that begins 400 s into a step of 600 s: the 200 s after it count."""
     fault = {**FAULT, "from": 41 + 400}
-    users = {"count": 50_000, "zipf": 0}
+    users = {"count": 50_000, "zipf": 0, "routing": routing}
     got = met(steps((0.05, 600)), users=users, faults=[fault])
-    assert got == pytest.approx(50_000 * -math.expm1(-0.05 * 100 * 200 / 50_000), rel=1e-4)
+    by_chance = 50_000 * -math.expm1(-0.05 * 100 * 200 / 50_000)
+    staying = 0.05 * 50_000 * -math.expm1(-100 * 200 / 50_000)
+    assert got == pytest.approx(by_chance if routing == "random" else staying, rel=1e-4)
