@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Exposure:
     segments: list[Segment]
     arrivals: Arrivals
     classes: NDArray[np.float64]
+    of_canary: list[float] | None = None  #: requests of the canary in each regime, where an engine has added them up
 
     def pieces(self, from_us: int, to_us: int) -> list[tuple[float, float, Flow, int]]:
         """(Lambda at start, Lambda at end, flow, regime) of the parts of segments inside an interval."""
@@ -41,15 +43,27 @@ class Exposure:
                 found.append((low, high, flow, regime))
         return found
 
-    def bad_share(self, flow: Flow, regime: int, targets: tuple[bool, bool], fast: int) -> float:
-        """Share of all requests that are answered badly by the revisions with a fault."""
-        share = 0.0
-        for revision in (0, 1):
-            if targets[revision]:
-                fails = flow[2 * revision + 1]
-                slow = float(self.classes[revision, regime, fast:].sum())
-                share += flow[2 * revision] * (fails + (1.0 - fails) * slow)
-        return share
+    def met(self, end_us: int, first_regime: int) -> float:
+        """Expected requests of the canary from a regime on."""
+        if self.of_canary is not None:
+            return sum(self.of_canary[first_regime:])
+        return sum((b - a) * flow[2] for a, b, flow, regime in self.pieces(0, end_us) if regime >= first_regime)
+
+    def bad(
+        self, from_us: int, to_us: int, targets: tuple[bool, bool], fast: int, first_regime: int
+    ) -> list[tuple[float, float, float]]:
+        """(Lambda from, Lambda to, share of all requests answered badly by the revisions with a fault) of the parts."""
+        slow = self.classes[:, :, fast:].sum(axis=2).tolist()
+        sides = [revision for revision in (0, 1) if targets[revision]]
+        weighted = []
+        for low, high, flow, regime in self.pieces(from_us, to_us):
+            share = 0.0
+            if regime >= first_regime:
+                for revision in sides:
+                    fails = flow[2 * revision + 1]
+                    share += flow[2 * revision] * (fails + (1.0 - fails) * slow[revision][regime])
+            weighted.append((low, high, share))
+        return weighted
 
     def place(self, weighted: list[tuple[float, float, float]], fraction: float, fallback_us: int) -> int:
         """The time by which a fraction of the mass has passed; pieces are (Lambda from, Lambda to, weight)."""
@@ -86,6 +100,12 @@ class Exposure:
 
 def _since(segment: Segment) -> int:
     return segment[0]
+
+
+@lru_cache(maxsize=16)
+def activity(users: int, zipf: float) -> Activity:
+    """The table of a law of activity; made once, it takes as long as a hundred replications."""
+    return Activity(users, zipf)
 
 
 class Activity:

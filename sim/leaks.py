@@ -36,6 +36,7 @@ class Leaks:
         self._exposure = [0.0, 0.0]  #: requests one pod of a revision would have had since the beginning
         #: heaps of (exposure at which it bites, number, pod, the life that is watched)
         self._watched: list[list[tuple[float, int, Pod, int]]] = [[], []]
+        self._watching: tuple[int, ...] = ()  #: revisions with a watched pod, now or before
         self._number = 0
         self._shared_by: set[int] = set()
         self._shared_left = 0.0
@@ -50,6 +51,8 @@ class Leaks:
         self._advance()
         self._number += 1
         bites = self._exposure[pod.revision] + self._pods.leak_of(pod)
+        if pod.revision not in self._watching:
+            self._watching = (*self._watching, pod.revision)
         heappush(self._watched[pod.revision], (bites, self._number, pod, pod.epoch))
 
     def share_pool(self, revision: int, requests: float) -> None:
@@ -86,7 +89,7 @@ class Leaks:
         Most changes move the crossing to later: what is due already then wakes up early, finds nothing and plans anew.
         """
         best = self._planned_at
-        for revision in (0, 1):
+        for revision in self._watching:
             watched, rate = self._watched[revision], self._rate[revision]
             while watched and watched[0][2].epoch != watched[0][3]:
                 heappop(watched)
@@ -109,7 +112,7 @@ class Leaks:
             return
         self._planned_at = math.inf
         self._advance()
-        for revision in (0, 1):
+        for revision in self._watching:
             limit = self._exposure[revision] + TOLERANCE
             for pod in self._due(revision, limit):
                 if self._pods.faults[revision].leak_by_request == "memory":

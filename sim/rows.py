@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.schema import Scenario
-from sim.exposure import Activity, Exposure
+from sim.exposure import Exposure, activity
 from sim.model import US, ChunkDraws, Model
 from sim.pods import CANARY, STABLE
 from sim.world import SimulatedCluster
@@ -152,12 +152,10 @@ def _first_bad(model: Model, ends: Ends, exposure: Exposure, row: int, uniform: 
     if count == 0:
         return np.nan
     low = 0 if model.from_start else 1
-    weighted = [
-        (a, b, exposure.bad_share(flow, regime, model.targets, model.fast_classes) if regime >= low else 0.0)
-        for a, b, flow, regime in exposure.pieces(int(ends.first_from[row]), int(ends.first_to[row]))
-    ]
+    start, end = int(ends.first_from[row]), int(ends.first_to[row])
+    weighted = exposure.bad(start, end, model.targets, model.fast_classes, low)
     fraction = -np.expm1(np.log1p(-uniform) / count)
-    return float(exposure.place(weighted, float(fraction), int(ends.first_to[row])))
+    return float(exposure.place(weighted, float(fraction), end))
 
 
 def _last_seen(model: Model, ends: Ends, exposure: Exposure, row: int, uniform: float) -> float:
@@ -178,19 +176,17 @@ def _users(model: Model, worlds: list[SimulatedCluster], exposures: list[Exposur
     result = np.full(len(worlds), np.nan)
     if users is None or not model.targets[CANARY]:
         return result
-    activity = Activity(users.count, users.zipf)
+    law = activity(users.count, users.zipf)
     low = 0 if model.from_start else 1
     for row, world in enumerate(worlds):
         if world.fault_us < 0:
             continue
         if users.routing == "sticky":
             bands = exposures[row].sticky_levels(model.horizon_us, low)
-            result[row] = sum(share * float(activity.users(requests)) for share, requests in bands)
+            result[row] = sum(share * float(law.users(requests)) for share, requests in bands)
         else:
-            pieces = exposures[row].pieces(0, model.horizon_us)
-            met = sum((b - a) * flow[2] for a, b, flow, regime in pieces if regime >= low)
-            result[row] = float(activity.users(met))
-    return result
+            result[row] = exposures[row].met(model.horizon_us, low)
+    return result if users.routing == "sticky" else np.where(np.isnan(result), np.nan, law.users(result))
 
 
 def columns(scenario: Scenario, raw: Rows) -> Rows:

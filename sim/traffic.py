@@ -66,16 +66,20 @@ class Arrivals:
         base = float(np.interp(offset_seconds, law.knots_seconds, law.cumulative))
 
         left = right = slope = below = 0.0  # the piece that was asked for last: the next question mostly lies in it
+        latest, value = -1, 0.0  # and the same instant is asked for by all who account for one change
 
         def at_us(time_us: int) -> float:
-            nonlocal left, right, slope, below
+            nonlocal left, right, slope, below, latest, value
+            if time_us == latest:
+                return value
             t = offset_seconds + time_us * 1e-6
             if not left <= t < right:
                 i = min(max(bisect_right(knots, t), 1), len(knots) - 1)
                 left, right = knots[i - 1], knots[i]
                 slope = (cumulative[i] - cumulative[i - 1]) / (right - left)
                 below = cumulative[i - 1]
-            return below + slope * (t - left) - base
+            latest, value = time_us, below + slope * (t - left) - base
+            return value
 
         def inverse_us(requests: float) -> int:
             target = requests + base

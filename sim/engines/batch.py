@@ -200,8 +200,9 @@ class Chunk:
         self.lanes.clear()
 
     def _exposures(self) -> list[Exposure]:
+        of_canary = self.plane.total[:, 1].sum(axis=2).tolist()
         return [
-            Exposure(lane.segments, world.arrivals, self.plane.classes[row])
+            Exposure(lane.segments, world.arrivals, self.plane.classes[row], of_canary[row])
             for row, (lane, world) in enumerate(zip(self.lanes, self.worlds, strict=True))
         ]
 
