@@ -24,7 +24,6 @@ class Exposure:
     segments: list[Segment]
     arrivals: Arrivals
     classes: NDArray[np.float64]
-    of_canary: list[float] | None = None  #: requests of the canary in each regime, where an engine has added them up
 
     def pieces(self, from_us: int, to_us: int) -> list[tuple[float, float, Flow, int]]:
         """(Lambda at start, Lambda at end, flow, regime) of the parts of segments inside an interval."""
@@ -45,8 +44,6 @@ class Exposure:
 
     def met(self, end_us: int, first_regime: int) -> float:
         """Expected requests of the canary from a regime on."""
-        if self.of_canary is not None:
-            return sum(self.of_canary[first_regime:])
         return sum((b - a) * flow[2] for a, b, flow, regime in self.pieces(0, end_us) if regime >= first_regime)
 
     def bad(

@@ -200,9 +200,8 @@ class Chunk:
         self.lanes.clear()
 
     def _exposures(self) -> list[Exposure]:
-        of_canary = self.plane.total[:, 1].sum(axis=2).tolist()
         return [
-            Exposure(lane.segments, world.arrivals, self.plane.classes[row], of_canary[row])
+            Exposure(lane.segments, world.arrivals, self.plane.classes[row])
             for row, (lane, world) in enumerate(zip(self.lanes, self.worlds, strict=True))
         ]
 
