@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from worlds import scenario
+from worlds import chunk, scenario
 
-from sim.model import compile_model
+from sim.model import ChunkDraws, compile_model
 from sim.scrape import Store, histogram_quantile
-from strategies.effects import QUANTITIES, Query
+from strategies.effects import QUANTITIES, Measure, Measured, Program, Query, Release, Wait
 
 BUCKETS = (0.1, 0.25, 0.5)
 
@@ -196,3 +196,23 @@ def test_the_objective_is_no_bucket_of_the_histogram() -> None:
     value, *_ = store.answer(query, np.array([0]), np.array([15_000_000]), np.array([1]))
     # all 40 between 0.1 and 0.5: the median is read as 0.3, although all are below 0.2
     assert value.tolist() == pytest.approx([0.3])
+
+
+def test_a_scrape_comes_before_everything_else_of_its_instant() -> None:
+    """Asked at the very instant of scrape 4, a window of two intervals holds scrapes 3 and 4 (2 is outside)."""
+    query = Query(quantity="request_rate", revision="stable", window_seconds=30)
+    seen: list[Measured] = []
+    phases: list[int] = []
+
+    def program(release: Release) -> Program:
+        phase_us = phases.pop(0)
+        yield Wait((phase_us + 4 * 15_000_000) / 1e6)
+        seen.append((yield Measure(query)))
+        yield Wait(1e9)
+
+    phases += ChunkDraws(compile_model(scenario(), (query,)), 0, 0).phase_us
+    chunk(scenario(), program, reads=(query,)).run()
+    assert len(seen) == 256
+    for answer in seen:
+        assert answer.value is not None
+        assert answer.value == pytest.approx(answer.requests / 15)

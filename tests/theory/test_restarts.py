@@ -141,6 +141,17 @@ def test_a_startup_probe_gives_the_slow_start_its_time() -> None:
     assert times(log, "pod_ready") == [pytest.approx(2 + 100, abs=1e-5)]
 
 
+@pytest.mark.parametrize(("severity", "ready"), [(0.0, 30), (1.0, 60), (2.0, 80)])
+def test_slow_start_by_severity(severity: float, ready: float) -> None:
+    """28 s and 25 s x severity more until it answers: ready at the next tick of 10 s, 2 s after its creation."""
+    of = scenario(
+        service={"startup": CONSTANT_STARTUP},
+        release={"severity": severity},
+        faults=[{"kind": "slow_start", "add": 25}],
+    )
+    assert times(events(of, one_pod)[0], "pod_ready") == [pytest.approx(2 + ready)]
+
+
 NO_READINESS = {"errorRatio": 0, "startup": CONSTANT_STARTUP, "endpointLag": [1, 1]}
 
 
