@@ -132,7 +132,7 @@ class SimulatedCluster:
 
     def call_later(self, delay_us: int, function: Callable[[], None]) -> None:
         """Call a function once, later."""
-        self.clock.call_at(self.clock.now_us + delay_us, _call, function)
+        self.clock.call_at(self.clock.now_us + min(delay_us, NEVER_US), _call, function)
 
     def perform(self, effect: Effect, reply: Reply) -> Answer | _Pending:
         """Perform one effect."""
@@ -148,19 +148,21 @@ class SimulatedCluster:
         return Done(self.clock.now_us / US)
 
     def _scale(self, effect: Scale, reply: Reply) -> Done:
+        _check_pods(effect)
         self.controller.new = None
         self.pods.scale(INDEX[effect.revision], effect.replicas)
         return self._done()
 
     def _roll_to(self, effect: RollTo, reply: Reply) -> Done:
+        _check_pods(effect)
         self.router.routed = False
         self.controller.roll_to(INDEX[effect.revision], effect)
         self.traffic_changed()
         return self._done()
 
     def _set_weight(self, effect: SetWeight, reply: Reply) -> Done:
-        if not 0 <= effect.weight <= 1:
-            raise ValueError(f"weight must lie in 0..1, got {effect.weight}")
+        if not (isinstance(effect.weight, int | float) and 0 <= effect.weight <= 1):
+            raise StrategyError(f"{effect!r}: expected a weight from 0 to 1")
         if self._log is not None:
             self.note("set_weight", "router", weight=effect.weight)
         if self.model.release.routed:
@@ -273,13 +275,7 @@ class SimulatedCluster:
     def traffic_changed(self) -> None:
         """Tell the data plane where requests go from now on."""
         stable, canary = self.router.shares()
-        pods = self.pods
-        flow = (
-            stable,
-            self._failing(STABLE, pods.serving[STABLE], pods.failing[STABLE]),
-            canary,
-            self._failing(CANARY, pods.serving[CANARY], pods.failing[CANARY]),
-        )
+        flow = (stable, self._failing(STABLE), canary, self._failing(CANARY))
         if self.leaks is not None:
             self.leaks.shares_changed(stable, canary)  # also when pods share an unchanged flow anew
         if flow == self._flow:
@@ -291,11 +287,13 @@ class SimulatedCluster:
         if not self.router.routed and self.router.on_weight is not None:
             self.router.on_weight(canary)  # without a router the share of the pods is the weight
 
-    def _failing(self, revision: int, serving: int, failing: int) -> float:
-        if serving == 0 or self.shared_pool_empty:
+    def _failing(self, revision: int) -> float:
+        pods = self.pods
+        serving, failing = pods.serving[revision], pods.failing[revision]
+        if serving == failing or self.shared_pool_empty:
             return 1.0
         error = self.base_error[revision]
-        return error if not failing else error + (1.0 - error) * failing / serving
+        return error + (1.0 - error) * failing / serving if failing else error
 
     def slow(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Probability of each latency class of a successful response, for each revision, as faults stand now."""
