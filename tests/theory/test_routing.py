@@ -223,3 +223,27 @@ def test_an_error_that_begins_at_a_weight_without_a_router() -> None:
     log = events(of, hold(0.5))[0]
     reached = next(at for at, share in shares(log) if share >= 0.3)
     assert times(log, "fault") == [reached]
+
+
+@pytest.mark.xfail(strict=True, reason="SimulatedCluster._set_weight takes the share itself instead of Router.route()")
+def test_a_rolling_update_ends_the_connections_of_an_older_switch() -> None:
+    """Weights again after it: the share of the pods stays until the lag has passed, whatever was decaying before."""
+
+    def program(release: Release) -> Program:
+        yield Scale("canary", release.replicas)
+        yield AwaitAvailable("canary", release.replicas)
+        yield Wait(10)
+        yield SetWeight(0.8)
+        yield Wait(40)
+        yield RollTo("canary", release.replicas)  # all pods are there: stable ones go
+        yield Wait(60)
+        yield Scale("stable", release.replicas)
+        yield AwaitAvailable("stable", release.replicas)
+        yield Wait(10)
+        yield SetWeight(0.1)
+        yield Wait(1e9)
+
+    log = events(scenario(service=QUIET, router={"lag": 30, "connectionLife": 400}), program)[0]
+    asked = times(log, "set_weight")[-1]
+    assert [share for at, share in shares(log) if at <= asked][-1] == pytest.approx(0.5)
+    assert [share for at, share in shares(log) if asked < at < asked + 30] == []
