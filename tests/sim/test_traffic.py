@@ -44,7 +44,13 @@ def law_of(horizon: float, **traffic: object) -> Law:
     return law(scenario(traffic=traffic).traffic, horizon)
 
 
-daily = st.fixed_dictionaries({"mean": st.floats(0.01, 1e4), "amplitude": st.floats(0, 1), "peakAt": st.floats(0, DAY)})
+daily = st.fixed_dictionaries(
+    {
+        "mean": st.floats(0.01, 1e4),
+        "amplitude": st.integers(0, 100).map(lambda n: n / 100),
+        "peakAt": st.integers(0, 86400),
+    }
+)
 flash = st.fixed_dictionaries(
     {
         "base": st.floats(0, 1000),
