@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from scenarios.custom import custom_strategy
 from scenarios.errors import Place, ScenarioError, ScenarioErrors, dotted, raise_all, shown
@@ -16,8 +16,11 @@ from scenarios.schema import Scenario
 from scenarios.strategy_check import strategy_words
 from scenarios.strategy_rules import check_rules, doubts
 from scenarios.strategy_spec import StrategyWords
+from scenarios.units import duration_text
 from scenarios.yaml_nodes import Node, from_plain
 from strategies.effects import Strategy
+
+MAX_WINDOW_SCRAPES: Final = 10_000  #: kept for each replication of a chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ def build_strategies(
             work.errors.append(error)
     if not work.errors:
         work.errors += _unused(work)
+        work.errors += _windows(work, scenario, root)
     patch, assumed = _merged(work)
     raise_all(work.errors)
     return Built(
@@ -90,6 +94,22 @@ def build_strategies(
         assumed=assumed,
         warnings=tuple(dict.fromkeys(work.warnings)),
     )
+
+
+def _windows(work: _Work, scenario: Scenario, root: Node | None) -> list[ScenarioError]:
+    """Windows of so many scrapes that memory would not hold them."""
+    interval = scenario.metrics.scrape_interval_seconds
+    errors = []
+    for name, strategy in work.strategies.items():
+        longest = max((query.window_seconds for query in strategy.reads), default=0.0)
+        if min(longest, scenario.horizon_seconds) > interval * MAX_WINDOW_SCRAPES:
+            node = root.nearest(("metrics", "scrapeInterval"))[0] if root is not None else None
+            problem = (
+                f"expected a window of at most {MAX_WINDOW_SCRAPES} scrapes, got {duration_text(longest)} of a scrape "
+                f"each {duration_text(interval)} (strategy {name!r})"
+            )
+            errors.append(ScenarioError(problem, field="metrics.scrapeInterval", place=node.place if node else None))
+    return errors
 
 
 def _build(name: str, entry: Node, path: tuple[str, ...], work: _Work) -> None:

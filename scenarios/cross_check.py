@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import PurePath
+from typing import Final
 
-from scenarios.errors import ScenarioError, dotted, unknown
+from scenarios.errors import ScenarioError, dotted, shown, unknown
 from scenarios.outcome import COLUMNS, NUMBERS, OUTCOMES, TRUTHS
 from scenarios.schema import ConstantTraffic, DailyTraffic, Expectation, FlashCrowd, Scenario
 from scenarios.units import duration_text
 from scenarios.yaml_nodes import Key, Node
 
+MAX_NAME: Final = 100  #: characters of the name of a strategy or a variant
+MAX_SCRAPES: Final = 5_000_000  #: in one horizon
 _SHARES = (*(f"outcome={name}" for name in OUTCOMES), *TRUTHS)
 
 
@@ -18,6 +21,8 @@ def cross_errors(root: Node, scenario: Scenario | None, *, allow_python: bool) -
     """Errors beyond the schema, each with its place; those about values only when the schema holds."""
     errors = [] if allow_python else _python(root)
     if scenario is not None:
+        errors += _names(root, scenario)
+        errors += _scrapes(root, scenario)
         for number, expectation in enumerate(scenario.expect):
             errors += _expectation(root, scenario, expectation, ("expect", number))
     return errors
@@ -34,6 +39,31 @@ def _python(root: Node) -> list[ScenarioError]:
         for name, node in strategies.value.items()
         if (code := node.child("python")) is not None
     ]
+
+
+def _names(root: Node, scenario: Scenario) -> list[ScenarioError]:
+    """Names that a reader, or an option, could not say."""
+    errors = []
+    for section, names in (("strategies", scenario.strategies), ("variants", scenario.variants)):
+        for name in names:
+            if not name.strip() or len(name) > MAX_NAME:
+                node, _ = root.nearest((section, name))
+                problem = f"expected a name of 1 to {MAX_NAME} characters, got {shown(name)}"
+                errors.append(ScenarioError(problem, field=section, place=node.key_place))
+    return errors
+
+
+def _scrapes(root: Node, scenario: Scenario) -> list[ScenarioError]:
+    """A horizon of so many scrapes would not end in a lifetime."""
+    interval = scenario.metrics.scrape_interval_seconds
+    if scenario.horizon_seconds <= interval * MAX_SCRAPES:
+        return []
+    node, _ = root.nearest(("metrics", "scrapeInterval"))
+    least = duration_text(math.ceil(scenario.horizon_seconds / MAX_SCRAPES * 1000) / 1000)
+    problem = (
+        f"expected at least {least} (a horizon holds at most {MAX_SCRAPES} scrapes), got {duration_text(interval)}"
+    )
+    return [ScenarioError(problem, field="metrics.scrapeInterval", place=node.place)]
 
 
 def _expectation(root: Node, scenario: Scenario, said: Expectation, path: tuple[Key, ...]) -> list[ScenarioError]:

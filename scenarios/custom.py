@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import ScenarioError, dotted, near, shown
+from scenarios.errors import ScenarioError, dotted, near, one_line, shown
 from scenarios.measures import Binding, query
 from scenarios.strategy_spec import StrategyWords
 from scenarios.yaml_nodes import Node
@@ -56,6 +56,9 @@ def _function(name: str, folder: Path) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ValueError(f"no module {error.name!r} (looked for {module_name!r} in {folder.resolve()} too)") from None
+    except (Exception, SystemExit) as error:  # whatever the file's own code does while it is imported
+        text = one_line(f"{type(error).__name__}: {error}", 200)
+        raise ValueError(f"module {module_name!r} cannot be imported: {text}") from error
     function = getattr(module, attribute, None)
     if function is None:
         functions = [key for key, value in vars(module).items() if inspect.isgeneratorfunction(value)]

@@ -22,9 +22,10 @@ class Place(NamedTuple):
     column: int = 0
 
     def __str__(self) -> str:
+        file = one_line(self.file, 400)
         if not self.line:
-            return self.file
-        return f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
+            return file
+        return f"{file}:{self.line}:{self.column}" if self.column else f"{file}:{self.line}"
 
 
 class ScenarioError(Exception):
@@ -65,7 +66,9 @@ class ScenarioError(Exception):
         if self.nearest is not None:
             text += f"; did you mean {self.nearest!r}?"
         if self.known:
-            text += f"{'' if self.nearest is not None else ';'} known: {', '.join(self.known)}"
+            text += (
+                f"{'' if self.nearest is not None else ';'} known: {', '.join(one_line(name) for name in self.known)}"
+            )
         return text
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -178,8 +181,19 @@ def dotted(path: Iterable[str | int]) -> str:
     """
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{one_line(part)}" if text else one_line(part)
     return text
+
+
+def one_line(text: str, limit: int = 60) -> str:
+    """A name as an error quotes it: what would break the line is escaped, and a long one is cut.
+
+    >>> one_line("a\\nb")
+    'a\\\\nb'
+    """
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def raise_all(errors: list[ScenarioError]) -> None:

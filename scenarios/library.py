@@ -11,6 +11,14 @@ from scenarios.errors import Place, ScenarioError, ScenarioErrors, unknown
 FOLDER: Final = Path(__file__).with_name("library")
 
 
+def _exists(path: Path) -> bool:
+    """Is there something of this name? What is too long, or holds a NUL, names nothing."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 @cache
 def names() -> tuple[str, ...]:
     """Names of all shipped scenarios, sorted; files in `parts/` are what others extend, not questions of their own."""
@@ -30,7 +38,7 @@ def find(name: str | Path) -> Path:
     path = Path(name)
     if text in names():
         return FOLDER / f"{text}.yaml"
-    if path.exists():
+    if _exists(path):
         return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         problem = "expected a scenario file: no such file or directory"

@@ -15,7 +15,7 @@ from scenarios.cross_check import cross_errors, warnings_of
 from scenarios.errors import Place, ScenarioError, ScenarioErrors, pick, raise_all, shown
 from scenarios.merge import merge, override, replaced
 from scenarios.presets import expanded, named
-from scenarios.schema import Scenario
+from scenarios.schema import MAX_VARIANTS, Scenario
 from scenarios.yaml_nodes import Key, Node, parse, read_bytes
 
 MAX_EXTENDS: Final = 8  #: files in one chain of `extends`
@@ -78,7 +78,7 @@ def load_scenario(
     errors: list[ScenarioError] = []
     cell = _cell(source, path, variant, overrides or {}, errors)
     scenario, preset, root = _checked(cell, errors, allow_python=allow_python)
-    for name in _variants(source):
+    for name in list(_variants(source))[:MAX_VARIANTS]:  # more of them are an error of the schema
         if name != variant:
             _checked(merge(source, _variants(source)[name]), errors, allow_python=allow_python)
     raise_all(_once(errors))
@@ -198,7 +198,8 @@ def _with_trace(root: Node, errors: list[ScenarioError]) -> Node:
     folder = Path(node.place.file).parent if node.place.line else Path()
     path = Path(os.path.abspath(folder / node.value))
     if not path.is_file():
-        problem = f"expected a CSV file, got {shown(node.value)}, which does not exist"
+        why = "is not a regular file" if os.path.exists(path) else "does not exist"
+        problem = f"expected a CSV file, got {shown(node.value)}, which {why}"
         errors.append(ScenarioError(problem, field="traffic.file", place=node.place, got=node.value))
     return replaced(root, ("traffic", "file"), Node(str(path), node.place, node.key_place))
 

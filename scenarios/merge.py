@@ -11,7 +11,7 @@ from typing import Any
 
 from scenarios.errors import Place, ScenarioError, dotted, unknown
 from scenarios.fields import nullable
-from scenarios.yaml_nodes import Key, Node, from_plain, parse
+from scenarios.yaml_nodes import MAX_DEPTH, Key, Node, from_plain, parse
 
 Path = tuple[Key, ...]
 
@@ -79,6 +79,9 @@ def override(root: Node, name: str, value: Any) -> Node:
         ScenarioError: a position that no list of the file has, or a text that is not YAML.
     """
     place = Place(f"override {name}")
+    if name.count(".") >= MAX_DEPTH:
+        problem = f"expected at most {MAX_DEPTH} names joined by points, got {name.count('.') + 1}"
+        raise ScenarioError(problem, place=place)
     node = _from_override(value, place)
     path: Path = ()
     at: Node | None = root

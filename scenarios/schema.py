@@ -7,13 +7,15 @@ the imitated tool, or stand here and are listed as assumed in every result.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from scenarios.units import Count, Duration, Mib, Number, Rate, Share, duration_text, mib_text
+from scenarios.units import Count, Duration, Mib, Number, Rate, Seconds, Share, duration_text, mib_text
 
 Revision = Literal["stable", "canary"]
+MAX_VARIANTS: Final = 50
+LONGEST_HORIZON_SECONDS: Final = 366 * 86400.0
 
 
 class Model(BaseModel):
@@ -51,9 +53,9 @@ class Startup(Model):
 class Probe(Model):
     """A probe of the kubelet; defaults as Kubernetes' SetDefaults_Probe."""
 
-    initial_delay_seconds: Number = Field(0, alias="initialDelaySeconds", ge=0)
-    period_seconds: Number = Field(10, alias="periodSeconds", ge=1)
-    timeout_seconds: Number = Field(1, alias="timeoutSeconds", ge=1)
+    initial_delay_seconds: Seconds = Field(0, alias="initialDelaySeconds", ge=0)
+    period_seconds: Seconds = Field(10, alias="periodSeconds", ge=1)
+    timeout_seconds: Seconds = Field(1, alias="timeoutSeconds", ge=1)
     success_threshold: Count = Field(1, alias="successThreshold", ge=1)
     failure_threshold: Count = Field(3, alias="failureThreshold", ge=1)
 
@@ -269,6 +271,12 @@ class ReleaseSpec(Model):
     first: bool = Field(False, description="first deployment: there is no stable revision")
     returning: bool = Field(False, description="the template is that of the stable revision")
 
+    @model_validator(mode="after")
+    def _one_story(self) -> ReleaseSpec:
+        if self.first and self.returning:
+            raise ValueError("expected first or returning, got both: a first deployment has nothing to return to")
+        return self
+
 
 class FaultBase(Model):
     """Where and from when a fault acts."""
@@ -402,7 +410,14 @@ class Scenario(Model):
     metrics: Metrics = Metrics()
     release: ReleaseSpec = ReleaseSpec()
     faults: tuple[Fault, ...] = ()
-    strategies: dict[str, dict[str, Any]] = Field(min_length=1)
-    variants: dict[str, dict[str, Any]] = {}
+    strategies: dict[str, dict[str, Any]] = Field(min_length=1, max_length=50)
+    variants: dict[str, dict[str, Any]] = Field({}, max_length=MAX_VARIANTS)
     prices: Prices = Prices()
     expect: tuple[Expectation, ...] = ()
+
+    @field_validator("horizon_seconds")
+    @classmethod
+    def _short_enough(cls, value: float) -> float:
+        if value > LONGEST_HORIZON_SECONDS:
+            raise ValueError(f"expected a horizon of at most 366d, got {duration_text(value)}")
+        return value

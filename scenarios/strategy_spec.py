@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from scenarios.errors import shown
 from scenarios.measures import parse_measure
 from scenarios.schema import Model
-from scenarios.units import Count, Duration, Number, duration_text
+from scenarios.units import Count, Duration, Seconds, duration_text
 from strategies.analysis import Condition
 
 
@@ -72,6 +72,8 @@ class MetricWords(Model):
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
         if value is not None:
+            if len(value) > 200:
+                raise ValueError(f"expected a condition of at most 200 characters, got {len(value)}")
             Condition.parse(value)
         return value
 
@@ -125,8 +127,8 @@ class BackgroundWords(AnalysisWords):
 
 
 class _Progress(Model):
-    min_ready_seconds: Number = Field(0.0, alias="minReadySeconds", ge=0)
-    progress_deadline_seconds: Number = Field(600.0, alias="progressDeadlineSeconds", gt=0)
+    min_ready_seconds: Seconds = Field(0.0, alias="minReadySeconds", ge=0)
+    progress_deadline_seconds: Seconds = Field(600.0, alias="progressDeadlineSeconds", gt=0)
 
     @model_validator(mode="after")
     def _deadline_after_ready(self) -> _Progress:
@@ -155,10 +157,10 @@ class BlueGreenWords(_Progress):
     """Argo's blueGreen."""
 
     auto_promotion: bool = Field(True, alias="autoPromotionEnabled")
-    auto_promotion_seconds: Number | None = Field(None, alias="autoPromotionSeconds", ge=0)
-    preview_replicas: Count | None = Field(None, alias="previewReplicaCount", ge=1)
-    scale_down_delay_seconds: Number = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
-    abort_scale_down_delay_seconds: Number = Field(
+    auto_promotion_seconds: Seconds | None = Field(None, alias="autoPromotionSeconds", ge=0)
+    preview_replicas: Count | None = Field(None, alias="previewReplicaCount", ge=1, le=1000)
+    scale_down_delay_seconds: Seconds = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
+    abort_scale_down_delay_seconds: Seconds = Field(
         30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never"
     )
     pre_promotion: AnalysisWords | None = Field(None, alias="prePromotionAnalysis")
@@ -175,7 +177,7 @@ class PauseWords(Model):
 class CanaryScaleWords(Model):
     """How many canary pods, apart from the weight; sticky until matchTrafficWeight."""
 
-    replicas: Count | None = Field(None, ge=0)
+    replicas: Count | None = Field(None, ge=0, le=1000)
     weight: Percent | None = None
     match_traffic_weight: bool = Field(False, alias="matchTrafficWeight")
 
@@ -216,8 +218,8 @@ class CanaryWords(_Surge):
     steps: tuple[StepWords, ...] = Field((), max_length=200)
     analysis: BackgroundWords | None = None
     dynamic_stable_scale: bool = Field(False, alias="dynamicStableScale")
-    scale_down_delay_seconds: Number = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
-    abort_scale_down_delay_seconds: Number = Field(
+    scale_down_delay_seconds: Seconds = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
+    abort_scale_down_delay_seconds: Seconds = Field(
         30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never"
     )
     progress_deadline_abort: bool = Field(False, alias="progressDeadlineAbort")

@@ -19,10 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.errors import Place, ScenarioError, ScenarioErrors, near, shown
+from scenarios.units import MOST_PER_SECOND
 from scenarios.yaml_nodes import read_bytes
 
 MAX_BYTES: Final = 64 << 20
 MAX_ERRORS: Final = 20  #: of one file; a trace that is wrong is often wrong in every row
+MOST_REQUESTS: Final = 1e12  #: of one row
+LATEST_SECONDS: Final = 1e11  #: the year 5138; what is later was meant as milliseconds
 COLUMNS: Final = ("timestamp", "requests")
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?))?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?")
 
@@ -64,6 +67,7 @@ def read_trace(path: str | Path) -> Trace:
     try:
         text = _text(read_bytes(path, limit=MAX_BYTES, what="trace file"), path)
         times, requests = _columns(text, str(path))
+        _check_rates(times, requests, path)
     except ScenarioErrors:
         raise
     except ScenarioError as error:
@@ -73,6 +77,14 @@ def read_trace(path: str | Path) -> Trace:
     for array in (edges, requests):
         array.setflags(write=False)
     return Trace(edges, requests)
+
+
+def _check_rates(times: NDArray[np.float64], requests: NDArray[np.float64], path: Path) -> None:
+    """A rate that nobody has is a time in another unit, or a row too much."""
+    highest = float(np.max(requests[:-1] / np.diff(times)))
+    if highest > MOST_PER_SECOND:
+        problem = f"expected at most {MOST_PER_SECOND:g} requests a second, got {highest:.4g}"
+        raise ScenarioError(problem, field="requests", place=Place(str(path), 1))
 
 
 def _text(data: bytes, path: Path) -> str:
@@ -91,8 +103,14 @@ def _columns(text: str, file: str) -> tuple[NDArray[np.float64], NDArray[np.floa
     times: list[float] = []
     requests: list[float] = []
     errors: list[ScenarioError] = []
+    form = ""
     for line, row in rows:
         place = Place(file, line)
+        here = _form(row[index[0]].strip()) if len(row) > index[0] else ""
+        form = form or here
+        if here and here != form:
+            errors.append(ScenarioError(expected=f"{form}, as the first row", got=here, field="timestamp", place=place))
+            break
         if len(row) <= max(index):
             errors.append(ScenarioError(f"expected {max(index) + 1} columns, got {len(row)}", place=place))
         else:
@@ -130,6 +148,9 @@ def _header(header: list[str], file: str) -> tuple[int, int]:
     if missing:
         got = ", ".join(names)[:80]
         mean = near(missing[0], [name for name in names if name not in COLUMNS])
+        if len(names) == 1 and (other := next((sign for sign in ";\t|" if sign in names[0]), None)):
+            problem = f"expected columns separated by commas, got {shown(other)} between them"
+            raise ScenarioError(problem, place=place)
         problem = f"expected a column {missing[0]!r}, got {got!r}"
         raise ScenarioError(problem + (f"; is {mean!r} meant?" if mean else ""), field=missing[0], place=place)
     return names.index(COLUMNS[0]), names.index(COLUMNS[1])
@@ -139,14 +160,15 @@ def _row(stamp: str, count: str, place: Place, into: tuple[list[float], list[flo
     times, requests, errors = into
     problem = ""
     seconds, number = _seconds(stamp), _count(count)
-    if seconds is None:
+    if seconds is None or abs(seconds) > LATEST_SECONDS:
         what = "ISO 8601 such as 2025-01-31T12:00:00Z, or seconds"
         errors.append(ScenarioError(expected=what, got=stamp, field="timestamp", place=place))
     elif times and seconds <= times[-1]:
         problem = f"expected a time after that of the row before, got {shown(stamp)}"
         errors.append(ScenarioError(problem, field="timestamp", place=place))
-    if number is None or number < 0:
-        errors.append(ScenarioError(expected="a number, 0 or more", got=count, field="requests", place=place))
+    if number is None or not 0 <= number <= MOST_REQUESTS:
+        what = "a number, 0 or more" if number is None or number < 0 else f"at most {MOST_REQUESTS:g}"
+        errors.append(ScenarioError(expected=what, got=count, field="requests", place=place))
     if seconds is not None and number is not None and not problem:
         times.append(seconds)
         requests.append(number)
@@ -159,6 +181,14 @@ def _count(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and "_" not in text else None
+
+
+def _form(text: str) -> str:
+    """How a time is written; one trace has one form. Empty when it cannot be read."""
+    found = _ISO.fullmatch(text)
+    if found is None:
+        return "" if _count(text) is None else "seconds"
+    return "a date with a zone" if found[3] else "a date without a zone"
 
 
 def _seconds(text: str) -> float | None:

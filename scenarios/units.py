@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, WithJsonSchema
 
 from scenarios.errors import shown
+
+LONGEST_SECONDS: Final = 2_147_483_647  #: what an int32 of Kubernetes holds, 68 years: its word for "never"
+SHORTEST_SECONDS: Final = 1e-6  #: control time is whole microseconds
+MOST_PER_SECOND: Final = 1e9
+LARGEST: Final = 1e15  #: of a plain number: beyond it sums lose whole units
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -43,11 +48,21 @@ def duration(value: Any) -> float:
         parts = _DURATION.findall(text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
             try:
-                return non_negative(float(text), what)
-            except ValueError:
-                raise ValueError(f"expected {what}, got {value!r}") from None
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return non_negative(_number(value, what), what)
+                return bounded(non_negative(float(text), what), value)
+            except ValueError as error:
+                known = str(error).startswith("expected a duration of")
+                raise ValueError(str(error) if known else f"expected {what}, got {shown(value)}") from None
+        return bounded(sum(float(number) * _SECONDS[unit] for number, unit in parts), value)
+    return bounded(non_negative(_number(value, what), what), value)
+
+
+def bounded(seconds: float, given: Any) -> float:
+    """A duration that control time can hold: 0, or from a microsecond to 68 years."""
+    if seconds > LONGEST_SECONDS:
+        raise ValueError(f"expected a duration of at most {LONGEST_SECONDS}s (68 years), got {shown(given)}")
+    if 0 < seconds < SHORTEST_SECONDS:
+        raise ValueError(f"expected a duration of 0s, or of at least 0.001ms, got {shown(given)}")
+    return seconds
 
 
 def non_negative(value: float, what: str) -> float:
@@ -84,7 +99,10 @@ def rate(value: Any) -> float:
         if not found:
             raise ValueError(f"expected {what}, got {value!r}")
         per = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[found[3]]
-        return float(found[1]) * {"": 1.0, "k": 1e3, "M": 1e6}[found[2]] / per
+        per_second = float(found[1]) * {"": 1.0, "k": 1e3, "M": 1e6}[found[2]] / per
+        if per_second > MOST_PER_SECOND:
+            raise ValueError(f"expected a rate of at most 1000M/s, got {shown(value)}")
+        return per_second
     raise ValueError(f"expected {what}, got {shown(value)}")
 
 
@@ -116,12 +134,27 @@ def whole(value: Any) -> int:
     number = _number(value, "a whole number")
     if number != int(number):
         raise ValueError(f"expected a whole number, got {value!r}")
+    if abs(number) > LONGEST_SECONDS:
+        raise ValueError(f"expected a whole number of at most {LONGEST_SECONDS}, got {shown(value)}")
     return int(number)
 
 
 def real(value: Any) -> float:
     """A number; a text or a truth value is none."""
-    return _number(value, "a number")
+    number = _number(value, "a number")
+    if abs(number) > LARGEST:
+        raise ValueError(f"expected a number of at most {LARGEST:g}, got {shown(value)}")
+    if 0 < abs(number) < 1 / LARGEST:
+        raise ValueError(f"expected 0, or a number of at least {1 / LARGEST:g}, got {shown(value)}")
+    return number
+
+
+def number_of_seconds(value: Any) -> float:
+    """Seconds as Kubernetes counts them: a number, no unit."""
+    number = _number(value, "a number of seconds")
+    if number > LONGEST_SECONDS:
+        raise ValueError(f"expected a number of seconds of at most {LONGEST_SECONDS}, got {shown(value)}")
+    return number
 
 
 # --- back to text: what a reader sees is what a file may say -----------------------------------------------------
@@ -200,3 +233,4 @@ Rate = Annotated[
 ]
 Count = Annotated[int, BeforeValidator(whole)]
 Number = Annotated[float, BeforeValidator(real)]
+Seconds = Annotated[float, BeforeValidator(number_of_seconds)]

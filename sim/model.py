@@ -17,12 +17,18 @@ from strategies.effects import Query, Release
 
 FloatArray = NDArray[np.float64]
 US: Final = 1_000_000
+NEVER_US: Final = 1 << 58  #: sums of some of it still fit an int64
 Z99: Final = 2.3263478740408408  # standard normal quantile of 0.99
 
 
 def us(seconds: float) -> int:
-    """Whole microseconds of a time."""
-    return round(seconds * US)
+    """Whole microseconds of a time; what is further away than 9,000 years never comes."""
+    return round(min(seconds * US, NEVER_US))
+
+
+def whole_us(seconds: FloatArray) -> NDArray[np.int64]:
+    """`us` of an array, any shape."""
+    return np.rint(np.minimum(seconds * US, NEVER_US)).astype(np.int64)
 
 
 class Latency:
@@ -121,7 +127,7 @@ def compile_model(scenario: Scenario, reads: tuple[Query, ...], *, routed: bool 
         fast_classes=bounds.index(limit) + 1,
         regimes=1 + late,
         from_start=late < len(scenario.faults),
-        window_scrapes=math.ceil(longest / interval) + 2,
+        window_scrapes=math.ceil(min(longest, scenario.horizon_seconds) / interval) + 2,
         targets=(
             any(fault.on in ("stable", "both") for fault in scenario.faults),
             any(fault.on in ("canary", "both") for fault in scenario.faults),
@@ -165,7 +171,7 @@ class ChunkDraws:
         self.approvals_us: list[list[int]] | None = None
         if people.approval_seconds is not None:
             delay = np.exp(people.spread * stream(root, chunk, "people").standard_normal((CHUNK, 8)))
-            self.approvals_us = np.rint(people.approval_seconds * US * delay).astype(np.int64).tolist()
+            self.approvals_us = whole_us(people.approval_seconds * delay).tolist()
         self._pods: dict[tuple[int, int], PodDraws] = {}
         self.shared_leak: list[float] = self._shared_leak()
 
@@ -183,12 +189,12 @@ class ChunkDraws:
         factor = np.exp(startup.spread * rng.standard_normal((3, CHUNK, BLOCK)))
         lags = rng.random((2, CHUNK, BLOCK))
         low, high = service.endpoint_lag_seconds
-        lag = np.rint((low + (high - low) * lags) * US).astype(np.int64)
-        scheduled = np.rint((startup.schedule_seconds * factor[0] + startup.pull_seconds * factor[1]) * US)
-        started = np.rint(startup.start_seconds * factor[2] * US)
+        lag = whole_us(low + (high - low) * lags)
+        scheduled = whole_us(startup.schedule_seconds * factor[0] + startup.pull_seconds * factor[1])
+        started = whole_us(startup.start_seconds * factor[2])
         return PodDraws(
-            scheduled.astype(np.int64).tolist(),
-            started.astype(np.int64).tolist(),
+            scheduled.tolist(),
+            started.tolist(),
             lag[0].tolist(),
             lag[1].tolist(),
             self._leaks(rng, ("stable", "canary")[revision]),

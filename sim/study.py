@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import signal
 import threading
@@ -24,6 +25,16 @@ from strategies.effects import Strategy
 
 Engine = Literal["batch", "event"]
 Progress = Callable[[int, int], None]
+
+
+class WorkerLost(ChildProcessError):
+    """A worker process ended without a result: killed, mostly for want of memory."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECHILD, "a worker process was killed (out of memory?); fewer --jobs need less memory")
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 @dataclass(frozen=True)
@@ -160,6 +171,7 @@ def _results(tasks: list[Task], jobs: int) -> Iterator[Done]:
         yield from map(run_task, tasks)
         return
     import joblib  # only with several workers: it takes 0.4 s to import
+    from joblib.externals.loky import BrokenProcessPool
 
     with (
         _Interrupt() as interrupt,
@@ -167,7 +179,10 @@ def _results(tasks: list[Task], jobs: int) -> Iterator[Done]:
             n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="3*n_jobs"
         ) as parallel,
     ):
-        yield from parallel(joblib.delayed(_run_in_worker)(task) for task in tasks if not interrupt.heard)
+        try:
+            yield from parallel(joblib.delayed(_run_in_worker)(task) for task in tasks if not interrupt.heard)
+        except BrokenProcessPool:
+            raise WorkerLost from None
 
 
 class _Interrupt:

@@ -11,16 +11,19 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.errors import Place, ScenarioError, ScenarioErrors
 from scenarios.schema import ConstantTraffic, DailyTraffic, FlashCrowd, TraceTraffic, Traffic
 from scenarios.trace import read_trace
 from sim.clock import FAR
 
 FloatArray = NDArray[np.float64]
 DAY = 86400.0
+MOST_KNOTS: Final = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,9 @@ def _flash_knots(at: float, rise: float, decay: float, horizon: float) -> FloatA
     parts = [np.linspace(0.0, horizon, max(2, math.ceil(horizon / 5)) + 1), np.array([at])]
     for life, sign in ((rise, -1.0), (decay, 1.0)):
         step = min(5.0, life / 50, 0.2 * math.sqrt(life))
-        reach = min(20 * life, horizon + at)  # e**-20 of the peak is left there
-        parts.append(at + sign * np.arange(0.0, reach, step))
+        first = math.floor(max(0.0, at - horizon) / step) * step if sign < 0 else 0.0  # later is not asked for
+        reach = min(20 * life, at if sign < 0 else max(0.0, horizon - at))  # e**-20 of the peak is left there
+        parts.append(at + sign * np.arange(first, reach, step))
     knots = np.unique(np.concatenate(parts))
     return knots[(knots >= 0.0) & (knots <= horizon)]
 
@@ -152,6 +156,9 @@ def _trace(traffic: TraceTraffic, horizon: float) -> Law:
         cumulative = cumulative * (traffic.scale_to_mean_per_second * length / cumulative[-1])
     # the trace goes round, so that a replication may start at any row
     rounds = 1 + math.ceil(horizon / length)
+    if rounds * edges.size > MOST_KNOTS:
+        problem = f"expected a trace that fills the horizon in fewer than {rounds} rounds, got one of {length:g} s"
+        raise ScenarioErrors([ScenarioError(problem, field="traffic.file", place=Place(traffic.file))])
     knots = np.concatenate([edges[:-1] + i * length for i in range(rounds)] + [[rounds * length]])
     cum = np.concatenate([cumulative[:-1] + i * cumulative[-1] for i in range(rounds)] + [[rounds * cumulative[-1]]])
     if traffic.start_at_seconds is None:

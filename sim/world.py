@@ -7,17 +7,17 @@ of the traffic and answers `Measure`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sim.clock import Clock
 from sim.control_plane import DeploymentController
 from sim.faults import begin
 from sim.leaks import Leaks
-from sim.model import US, ChunkDraws, Model, delays_of, us
+from sim.model import NEVER_US, US, ChunkDraws, Model, delays_of, us
 from sim.pods import CANARY, NAMES, STABLE, Pods
 from sim.router import Router
 from sim.traffic import Arrivals
-from strategies.drive import PENDING, Reply, _Pending
+from strategies.drive import PENDING, Reply, StrategyError, _Pending
 from strategies.effects import (
     Answer,
     Approved,
@@ -41,6 +41,7 @@ from strategies.effects import (
 )
 
 INDEX = {"stable": STABLE, "canary": CANARY}
+MOST_PODS: Final = 10_000  #: of one revision
 Flow = tuple[float, float, float, float]
 
 
@@ -311,6 +312,14 @@ class SimulatedCluster:
 
 def _call(function: Callable[[], None]) -> None:
     function()
+
+
+def _check_pods(effect: Scale | RollTo) -> None:
+    """Only a strategy of a user's own asks for what there is not."""
+    if effect.revision not in INDEX:
+        raise StrategyError(f"{effect!r}: expected a revision of {', '.join(INDEX)}")
+    if not (isinstance(effect.replicas, int) and effect.replicas <= MOST_PODS):
+        raise StrategyError(f"{effect!r}: expected a whole number of replicas, at most {MOST_PODS}")
 
 
 def _deliver(due: tuple[Reply, Answer]) -> None:

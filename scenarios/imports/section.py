@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from scenarios.errors import Place, ScenarioError, dotted, raise_all, shown, unknown
 from scenarios.strategy_spec import pods_or_percent
-from scenarios.units import duration
+from scenarios.units import LONGEST_SECONDS, bounded, duration
 from scenarios.yaml_nodes import Key, Node
 
 T = TypeVar("T")
@@ -174,13 +174,14 @@ def _boolean(value: Any) -> bool:
 
 
 def integer(value: Any, *, low: int = 0, high: int | None = None) -> int:
-    """A whole number between two bounds; ValueError."""
+    """A whole number between two bounds (an int32 at most, as in the CRDs); ValueError."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"expected a whole number, got {shown(value)}")
     if value < low:
         raise ValueError(f"expected {low} or more, got {value}")
-    if high is not None and value > high:
-        raise ValueError(f"expected at most {high}, got {value}")
+    most = LONGEST_SECONDS if high is None else high
+    if value > most:
+        raise ValueError(f"expected at most {most}, got {shown(value)}")
     return value
 
 
@@ -203,4 +204,4 @@ def go_duration(value: Any, *, bare: bool = False) -> float:
             * {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3}.get(unit, 1.0)
             * (duration(f"1{unit}") if unit in ("s", "m", "h") else 1.0)
         )
-    return total
+    return bounded(total, value)
