@@ -168,8 +168,7 @@ class SimulatedCluster:
             self.note("set_weight", "router", weight=effect.weight)
         if self.model.release.routed:
             if not self.router.routed:
-                self.router.share = self.router.shares()[1]
-                self.router.routed = True
+                self.router.route()
             self.router.set_weight(effect.weight)
         return self._done()
 

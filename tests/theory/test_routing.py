@@ -225,7 +225,6 @@ def test_an_error_that_begins_at_a_weight_without_a_router() -> None:
     assert times(log, "fault") == [reached]
 
 
-@pytest.mark.xfail(strict=True, reason="SimulatedCluster._set_weight takes the share itself instead of Router.route()")
 def test_a_rolling_update_ends_the_connections_of_an_older_switch() -> None:
     """Weights again after it: the share of the pods stays until the lag has passed, whatever was decaying before."""
 
