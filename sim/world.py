@@ -17,7 +17,7 @@ from sim.model import NEVER_US, US, ChunkDraws, Model, delays_of, us
 from sim.pods import CANARY, NAMES, STABLE, Pods
 from sim.router import Router
 from sim.traffic import Arrivals
-from strategies.drive import PENDING, Reply, StrategyError, _Pending
+from strategies.drive import PENDING, BadEffect, Reply, _Pending
 from strategies.effects import (
     Answer,
     Approved,
@@ -163,7 +163,7 @@ class SimulatedCluster:
 
     def _set_weight(self, effect: SetWeight, reply: Reply) -> Done:
         if not (isinstance(effect.weight, int | float) and 0 <= effect.weight <= 1):
-            raise StrategyError(f"{effect!r}: expected a weight from 0 to 1")
+            raise BadEffect(f"{effect!r}: expected a weight from 0 to 1")
         if self._log is not None:
             self.note("set_weight", "router", weight=effect.weight)
         if self.model.release.routed:
@@ -316,9 +316,9 @@ def _call(function: Callable[[], None]) -> None:
 def _check_pods(effect: Scale | RollTo) -> None:
     """Only a strategy of a user's own asks for what there is not."""
     if effect.revision not in INDEX:
-        raise StrategyError(f"{effect!r}: expected a revision of {', '.join(INDEX)}")
+        raise BadEffect(f"{effect!r}: expected a revision of {', '.join(INDEX)}")
     if not (isinstance(effect.replicas, int) and effect.replicas <= MOST_PODS):
-        raise StrategyError(f"{effect!r}: expected a whole number of replicas, at most {MOST_PODS}")
+        raise BadEffect(f"{effect!r}: expected a whole number of replicas, at most {MOST_PODS}")
 
 
 def _deliver(due: tuple[Reply, Answer]) -> None:

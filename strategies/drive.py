@@ -41,10 +41,15 @@ from strategies.effects import (
 from strategies.legal import IN_CHILD, TABLE, Phase
 
 MICROSECONDS: Final = 1_000_000
+MOST_AT_ONCE: Final = 20_000  #: effects of one rollout while no time passes; beyond, a program turns in circles
 
 
 class StrategyError(Exception):
     """A strategy broke the contract; the text names the strategy, the file and the line."""
+
+
+class BadEffect(StrategyError):
+    """Raised by a world: an effect that means nothing, as a weight of 2; the runtime adds who asked, and where."""
 
 
 class Refused(Exception):
@@ -107,6 +112,8 @@ class Runtime:
     """Runs one strategy, with everything it spawns, in one world."""
 
     __slots__ = (
+        "_at_once",
+        "_instant_us",
         "_legal",
         "_next",
         "ended_us",
@@ -130,6 +137,7 @@ class Runtime:
         self.fate: Fate | None = None
         self.ended_us = -1  #: when the strategy returned its fate
         self._next = 1
+        self._instant_us, self._at_once = -1, 0
         program = strategy.program(release)
         if not isinstance(program, GeneratorType):
             raise StrategyError(
@@ -185,8 +193,17 @@ class Runtime:
                 return
             except StrategyError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise StrategyError(f"strategy {self.strategy.name!r}, {_where(error)}: {error!r}") from error
+            now_us = world.now_us()
+            if now_us != self._instant_us:
+                self._instant_us, self._at_once = now_us, 0
+            self._at_once += 1
+            if self._at_once > MOST_AT_ONCE:
+                raise StrategyError(
+                    f"{self._asked(task)}: more than {MOST_AT_ONCE} effects while no time passes; "
+                    f"the last is {effect!r}"
+                )
             kind_of = effect.__class__
             if task.parent is None:
                 phase = self._legal.get(kind_of)
@@ -199,7 +216,11 @@ class Runtime:
             if record is not None:
                 record(world.now_us(), "effect", task.number, task.name, effect)
             if kind_of is Wait:
-                delay_us = max(0, round(effect.seconds * MICROSECONDS))  # type: ignore[attr-defined]
+                try:
+                    delay_us = max(0, round(effect.seconds * MICROSECONDS))  # type: ignore[attr-defined]
+                except (TypeError, ValueError, OverflowError):
+                    problem = f"{effect!r}: expected a finite number of seconds"
+                    raise StrategyError(f"{self._asked(task)}: {problem}") from None
                 world.call_later(delay_us, partial(self._waited, task, task.epoch))
                 return
             if kind_of is Measure and not self._declared(effect.query):  # type: ignore[attr-defined]
@@ -224,6 +245,8 @@ class Runtime:
                 except Refused as refusal:
                     answer = Abort(str(refusal))
                     continue
+                except BadEffect as error:
+                    raise StrategyError(f"{self._asked(task)}: {error}") from None
                 if given is PENDING or task.epoch != epoch or task.ended:
                     return  # (a world may have answered another program inside `perform`, which moved this one on)
                 answer = given  # type: ignore[assignment]
@@ -249,7 +272,7 @@ class Runtime:
     def _spawn(self, parent: _Task, effect: Spawn) -> Spawned:
         number = self._next
         self._next += 1
-        program = effect.factory()
+        program = effect.factory() if callable(effect.factory) else effect.factory
         if not isinstance(program, GeneratorType):
             raise StrategyError(
                 f"strategy {self.strategy.name!r}, {_line(parent.program)}: spawned {program!r}, which is not a "
@@ -336,8 +359,12 @@ class Runtime:
             self.record(self.world.now_us(), "effect", task.number, task.name, effect)
         self.world.perform(effect, _nobody)
 
+    def _asked(self, task: _Task) -> str:
+        """Which strategy asked, and in which line."""
+        return f"strategy {self.strategy.name!r}, {_line(task.program)}"
+
     def _illegal(self, task: _Task, effect: object) -> StrategyError:
-        where = f"strategy {self.strategy.name!r}, {_line(task.program)}"
+        where = self._asked(task)
         if not isinstance(effect, Effect):
             return StrategyError(f"{where}: yielded {effect!r}, which is not an effect")
         role = f"in phase {self.phase}" if task.parent is None else "in a spawned program"
