@@ -90,7 +90,7 @@ def _crash_loop(world: SimulatedCluster, fault: CrashLoopFault, revision: int) -
     if now:
         for pod in world.pods.active[revision]:
             if pod.running_us >= 0:
-                world.clock.call_at(now + after, world.pods._crash_if, (pod, pod.epoch, "crash"))
+                world.clock.call_at(now + after, world.pods.crash_if, (pod, pod.epoch, "crash"))
 
 
 def _never_ready(world: SimulatedCluster, fault: NeverReadyFault, revision: int) -> None:
@@ -118,7 +118,7 @@ def _memory_leak(world: SimulatedCluster, fault: MemoryLeakFault, revision: int)
         for pod in world.pods.active[revision]:
             if pod.ready:
                 due = (pod, pod.epoch, "out of memory")
-                world.clock.call_at(world.clock.now_us + life, world.pods._crash_if, due)
+                world.clock.call_at(world.clock.now_us + life, world.pods.crash_if, due)
 
 
 def _pool_leak(world: SimulatedCluster, fault: PoolLeakFault, revision: int) -> None:

@@ -191,10 +191,10 @@ class Pods:
         faults = self.faults[pod.revision]
         app_us = pod.draws.started_us[self.place][pod.place] + faults.slow_start_us
         if faults.crash_after_us >= 0:
-            self.clock.call_at(now + faults.crash_after_us, self._crash_if, (pod, pod.epoch, "crash"))
+            self.clock.call_at(now + faults.crash_after_us, self.crash_if, (pod, pod.epoch, "crash"))
         ready_us, kill_us = self._timing.of(app_us)
         if kill_us is not None:
-            self.clock.call_at(now + kill_us, self._crash_if, (pod, pod.epoch, "liveness"))
+            self.clock.call_at(now + kill_us, self.crash_if, (pod, pod.epoch, "liveness"))
         # without a readiness probe, traffic comes before the process can answer; after a fast restart it never stopped
         pod.dead = pod.serving or ready_us < app_us
         if pod.dead:
@@ -220,7 +220,7 @@ class Pods:
         self.clock.call_at(now + pod.draws.lag_in_us[self.place][pod.place], self._join_service, (pod, pod.epoch))
         faults = self.faults[revision]
         if faults.leak_life_us >= 0:
-            self.clock.call_at(now + faults.leak_life_us, self._crash_if, (pod, pod.epoch, "out of memory"))
+            self.clock.call_at(now + faults.leak_life_us, self.crash_if, (pod, pod.epoch, "out of memory"))
         if self.log is not None:
             self.log("pod_ready", pod.name)
         if self.min_ready_us:
@@ -266,7 +266,7 @@ class Pods:
 
     # -- the end of a container and of a pod ----------------------------------------------------------------------
 
-    def _crash_if(self, due: tuple[Pod, int, str]) -> None:
+    def crash_if(self, due: tuple[Pod, int, str]) -> None:
         pod, epoch, why = due
         if pod.epoch == epoch:
             self.crash(pod, why)
