@@ -91,15 +91,18 @@ def wide(words: str) -> int:
 
 def terminal_width() -> int | None:
     """Columns of the terminal that stdout is; None when it is none."""
-    return shutil.get_terminal_size().columns if _terminal() else None
+    return shutil.get_terminal_size().columns if terminal() else None
 
 
 def bold() -> bool:
     """Whether stdout shows bold letters, and nobody asked it not to."""
-    return _terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _terminal() -> bool:
+def terminal() -> bool:
+    """Whether stdout is a terminal; one that is closed is none."""
+    if sys.stdout is None:  # closed before Python began (`>&-`)
+        return False
     try:
         return os.isatty(sys.stdout.fileno())
     except (OSError, ValueError):  # a stream without a file

@@ -25,9 +25,10 @@ def finish(result: Result, output: str) -> None:
     elif output == "csv":
         _csv(result)
     else:
+        from rolloutlab.grid import terminal
         from rolloutlab.show import table_text
 
-        click.echo(table_text(result), color=True if sys.stdout.isatty() else None)
+        click.echo(table_text(result), color=True if terminal() else None)
     for warning in result.warnings:
         click.echo(f"warning: {safe(warning)}", err=True)
     click.get_current_context().exit(result.exit_code)
@@ -45,7 +46,7 @@ def _csv(result: Result) -> None:
 @contextmanager
 def progress(what: str) -> Iterator[Progress | None]:
     """A bar with an estimate on stderr while something runs; nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

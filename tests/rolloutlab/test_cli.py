@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +229,11 @@ def test_completion_knows_shipped_scenarios() -> None:
     words = {"COMP_WORDS": "rolloutlab simulate err", "COMP_CWORD": "2", "_ROLLOUTLAB_COMPLETE": "bash_complete"}
     done = CliRunner().invoke(main, [], env=words, prog_name="rolloutlab")
     assert "errors-5pct" in done.stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_no_traceback(closed: str) -> None:
+    words = [sys.executable, "-m", "rolloutlab", "simulate", "good", "--runs", "4", "--jobs", "1"]
+    done = subprocess.run(f"{shlex.join(words)} {closed}", shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 5, done.stderr  # too few replications for what the file expects
+    assert "Traceback" not in done.stderr
