@@ -25,12 +25,14 @@ def command(runs: int, seed: int, jobs: int | None, output: str, out: str) -> No
     from pathlib import Path
 
     from rolloutlab.cli.output import finish, progress
+    from rolloutlab.cli.targets import check_writable
     from rolloutlab.demo import demo
     from rolloutlab.show import table_text
 
+    folder = Path(out)
+    check_writable(folder / "compare.html", folder / "demo.txt")
     with progress("demo") as tell:
         result = demo(runs=runs, seed=seed, jobs=jobs, on_progress=tell)
-    folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     if result.cells:
         page = result.report(folder / "compare.html")

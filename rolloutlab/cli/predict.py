@@ -40,9 +40,12 @@ def command(
     """
     from rolloutlab import door
     from rolloutlab.cli.output import finish, progress
+    from rolloutlab.cli.targets import check_writable
     from rolloutlab.prediction import predicted
 
     again = options.typed(runs=runs, seed=seed)
+    if html is not None:
+        check_writable(html)
     with progress("predict") as tell:
         result = predicted(
             files,

@@ -46,6 +46,8 @@ def command(
     if only is not None or prefix is not None:
         if only is None or prefix is None:
             raise click.UsageError("--only N and --trace go together: the trace is of one replication")
+        if html is not None or output == "csv":
+            raise click.UsageError(f"--trace and {'--html' if html is not None else '-o csv'} do not go together")
         from rolloutlab.cli.trace import trace_and_print
 
         trace_and_print(wish, replication=only, seed=seed, engine=engine, prefix=prefix)

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import click
 
 from rolloutlab import door
+from rolloutlab.cli.targets import check_writable
 from rolloutlab.cli.work import Wish
 from rolloutlab.result import plain
 from sim.results import OUTCOMES
@@ -22,6 +23,8 @@ def trace_and_print(wish: Wish, *, replication: int, seed: int, engine: str, pre
     """Run one replication of each strategy again and tell all of it."""
     from sim.study import trace_one
 
+    targets = [Path(f"{prefix}.jsonl"), Path(f"{prefix}.trace.json")] if prefix else []
+    check_writable(*targets, make_folders=False)
     lines: list[dict[str, Any]] = []
     for question in wish.read():
         for scenario, strategies in question.parts:
@@ -36,10 +39,15 @@ def trace_and_print(wish: Wish, *, replication: int, seed: int, engine: str, pre
     if not prefix:
         click.echo(text, nl=False)
         return
-    Path(f"{prefix}.jsonl").write_text(text, encoding="utf-8")
     chrome = json.dumps(chrome_trace(lines), ensure_ascii=False, allow_nan=False)
-    Path(f"{prefix}.trace.json").write_text(chrome, encoding="utf-8")
-    click.echo(f"wrote {prefix}.jsonl and {prefix}.trace.json", err=True)
+    try:
+        for target, words in zip(targets, (text, chrome), strict=True):
+            target.write_text(words, encoding="utf-8")
+    except OSError:  # a full disk: half a trace would be taken for a whole one
+        for target in targets:
+            target.unlink(missing_ok=True)
+        raise
+    click.echo(f"wrote {' and '.join(map(str, targets))}", err=True)
 
 
 def _named(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 from rolloutlab import door
 from rolloutlab.cli import options
 from rolloutlab.cli.output import finish, progress
+from rolloutlab.cli.targets import check_writable
 from rolloutlab.question import Asked, Question, read
 
 
@@ -46,6 +47,8 @@ def run_and_print(
     """Run, print in the form asked for, write the page, and end with the exit code of the result."""
     again = options.typed(runs=runs, seed=seed)
     questions = wish.read()
+    if html is not None:
+        check_writable(html)
     inputs: dict[str, Any] = {"overrides": options.overrides(wish.changes), "bind": options.bound(wish.bindings)}
     with progress(f"{command} {wish.scenario}") as tell:
         result = door.run(

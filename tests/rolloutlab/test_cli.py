@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rolloutlab.cli import main
+from rolloutlab.cli.targets import check_writable
 from scenarios.outcome import COLUMNS
 
 FEW = ("--runs", "300", "--seed", "1")
@@ -237,3 +238,23 @@ def test_a_closed_stream_is_no_traceback(closed: str) -> None:
     done = subprocess.run(f"{shlex.join(words)} {closed}", shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 5, done.stderr  # too few replications for what the file expects
     assert "Traceback" not in done.stderr
+
+
+def test_a_target_that_cannot_be_written_is_told_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "compare.html").mkdir(parents=True)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("ran")
+
+    monkeypatch.setattr("rolloutlab.door.run", never)
+    assert "file" in refused("compare", "good", "--html", str(tmp_path / "file" / "page.html"))
+    assert "compare.html" in refused("demo", "--out", str(tmp_path / "folder"))
+
+
+def test_a_check_of_a_target_leaves_it_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("kept")
+    check_writable(tmp_path / "old", tmp_path / "new", tmp_path / "a" / "b" / "new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "kept"}

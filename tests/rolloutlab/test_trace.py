@@ -48,3 +48,19 @@ def test_a_prefix_writes_json_lines_and_a_chrome_trace(tmp_path: Path) -> None:
     assert names == ["errors-5pct canary"]
     spans = [event["name"] for event in events if event["ph"] == "X"]
     assert any(name.startswith("Wait") for name in spans)
+
+
+def test_a_trace_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "run.trace.json").mkdir()
+    done = CliRunner().invoke(main, [*TRACE, str(tmp_path / "run")])
+    assert done.exit_code == 2
+    assert "run.trace.json" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run.trace.json"]
+
+
+def test_a_trace_takes_no_page_and_no_csv(tmp_path: Path) -> None:
+    for words in (("--html", str(tmp_path / "page.html")), ("-o", "csv")):
+        done = CliRunner().invoke(main, [*TRACE, "", *words])
+        assert done.exit_code == 2
+        assert f"--trace and {words[0]}" in done.stderr
+    assert not list(tmp_path.iterdir())
