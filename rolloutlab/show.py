@@ -8,8 +8,8 @@ from rolloutlab.result import Result
 from sim.expectations import Holds
 
 
-def table_text(result: Result) -> str:
-    """The whole text of a result."""
+def table_text(result: Result, *, assumptions: bool = False) -> str:
+    """The whole text of a result; with every assumption, if wanted."""
     parts = [_safe(heading(result))]
     if result.cells:
         parts.append(prediction(result) if result.command == "predict" else table.glance(result.cells))
@@ -20,7 +20,7 @@ def table_text(result: Result) -> str:
         parts.append("Expected by the file\n" + _safe(table.expectations(result.expectations)))
     if said := judgement.sentences(result):
         parts.append(_safe("\n".join(said)))
-    parts.append(_safe(ending(result)))
+    parts.append(_safe(ending(result, assumptions=assumptions)))
     return "\n\n".join(parts)
 
 
@@ -35,8 +35,8 @@ def prediction(result: Result) -> str:
         table.unit_of(cells, f"{name}_seconds", quantile)
         for name, quantile in (("detection", "p90"), ("exposure", "p90"), ("duration", "p50"))
     )
-    head = ["release", "false rollback", "missed", "detection", "exposure", "bad requests", "duration"]
-    under = ["", "P [95 %]", "P [95 %]", f"p50 / p90, {detection.name}", f"p50 / p90, {exposure.name}"]
+    head = ["release", "P(false rollback)", "P(miss)", "detection", "exposure", "bad requests", "duration"]
+    under = ["", "[95 %]", "[95 %]", f"p50 / p90, {detection.name}", f"p50 / p90, {exposure.name}"]
     under += ["p50 / p90 (mean)", f"p50, {duration.name}", "fewest", "most", "mean, USD"]
     rows = []
     for right in judgement.judged(result):
@@ -64,11 +64,15 @@ def heading(result: Result) -> str:
     return "\n".join(lines)
 
 
-def ending(result: Result) -> str:
+def ending(result: Result, *, assumptions: bool = False) -> str:
     """What the numbers rest on, and the command that gives them again."""
     lines = []
     if result.assumed:
-        lines.append(f"Rests on {len(result.assumed)} assumptions where the input is silent; -o json lists them.")
+        count = f"Rests on {len(result.assumed)} assumptions where the input is silent"
+        where = (
+            "--assumptions lists them" if result.again else "`.assumed` holds them"
+        )  # asked in a shell, or in Python
+        lines += [f"{count}:", *(f"  {one}" for one in result.assumed)] if assumptions else [f"{count}; {where}."]
     bad = [one for one in result.expectations if one.holds is not Holds.YES]
     if result.expectations and not bad:
         lines.append(f"All {len(result.expectations)} expectations hold (99.9 % intervals).")

@@ -13,6 +13,7 @@ from rolloutlab.cli import options
 @options.engine_option
 @options.reading_options
 @options.output_option
+@options.assumptions_option
 @click.option("--html", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
               help="Also write a page that needs nothing else: plots, tables, assumptions.")  # fmt: skip
 def command(
@@ -28,13 +29,15 @@ def command(
     bindings: tuple[str, ...],
     allow_python: bool,
     output: str,
+    assumptions: bool,
     html: str | None,
 ) -> None:
     """Run the strategies of SCENARIO and tell how they differ.
 
     Differences are taken replication by replication, in the same worlds: what the worlds have in common cancels.
     """
-    from rolloutlab.cli.work import Wish, run_and_print
+    from rolloutlab.cli.work import Printing, Wish, run_and_print
 
     wish = Wish(scenario, strategies, variant, not no_variants, changes, bindings, allow_python)
-    run_and_print("compare", wish, runs=runs, seed=seed, jobs=jobs, engine=engine, output=output, html=html)
+    printing = Printing(output, assumptions, html)
+    run_and_print("compare", wish, printing, runs=runs, seed=seed, jobs=jobs, engine=engine)

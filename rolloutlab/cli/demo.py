@@ -15,9 +15,10 @@ from rolloutlab.cli import options
     "--jobs", type=click.IntRange(1, 1024), default=None, metavar="N", help="Worker processes  [default: the cores]"
 )
 @options.output_option
+@options.assumptions_option
 @click.option("--out", type=click.Path(file_okay=False, writable=True), default="out", show_default=True,
               metavar="FOLDER", help="Where compare.html and demo.txt are written.")  # fmt: skip
-def command(runs: int, seed: int, jobs: int | None, output: str, out: str) -> None:
+def command(runs: int, seed: int, jobs: int | None, output: str, assumptions: bool, out: str) -> None:
     """Compare rolling, blue-green and canary over five releases: a table, and a page with plots.
 
     The service is the shipped checkout (scenarios/manifests), its traffic a real trace (scenarios/traces).
@@ -38,4 +39,4 @@ def command(runs: int, seed: int, jobs: int | None, output: str, out: str) -> No
         page = result.report(folder / "compare.html")
         (folder / "demo.txt").write_text(table_text(result) + "\n", encoding="utf-8")
         click.echo(f"wrote {page}", err=True)
-    finish(result, output)
+    finish(result, output, assumptions=assumptions)

@@ -55,6 +55,9 @@ output_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,
     help="csv: one row a replication.",
 )  # fmt: skip
+assumptions_option = click.option(
+    "--assumptions", is_flag=True, help="List under the table every value that the input does not give."
+)
 
 
 def _with(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:

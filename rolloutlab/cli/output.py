@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from rolloutlab.result import Result
 
 
-def finish(result: Result, output: str) -> None:
-    """Print a result in the form asked for, its warnings to stderr, and end with its exit code."""
+def finish(result: Result, output: str, *, assumptions: bool = False) -> None:
+    """Print a result in the form asked for, its warnings to stderr, and end with its exit code.
+
+    Args:
+        assumptions: whether a table ends with the list of them.
+    """
     if output == "json":
         click.echo(result.json())
     elif output == "csv":
@@ -28,7 +32,7 @@ def finish(result: Result, output: str) -> None:
         from rolloutlab.grid import terminal
         from rolloutlab.show import table_text
 
-        click.echo(table_text(result), color=True if terminal() else None)
+        click.echo(table_text(result, assumptions=assumptions), color=True if terminal() else None)
     for warning in result.warnings:
         click.echo(f"warning: {safe(warning)}", err=True)
     click.get_current_context().exit(result.exit_code)

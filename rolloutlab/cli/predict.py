@@ -20,6 +20,7 @@ from rolloutlab.cli import options
 @options.drawing_options
 @options.engine_option
 @options.output_option
+@options.assumptions_option
 @click.option("--html", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write a page.")
 def command(
     files: tuple[str, ...],
@@ -31,6 +32,7 @@ def command(
     jobs: int | None,
     engine: str,
     output: str,
+    assumptions: bool,
     html: str | None,
 ) -> None:
     """Say what a manifest would do to a release that is good, failing, slow, crashing or leaking.
@@ -62,4 +64,4 @@ def command(
     if html is not None and result.cells:
         result.report(html)
         click.echo(f"wrote {html}", err=True)
-    finish(result, output)
+    finish(result, output, assumptions=assumptions)

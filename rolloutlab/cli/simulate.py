@@ -13,6 +13,7 @@ from rolloutlab.cli import options
 @options.engine_option
 @options.reading_options
 @options.output_option
+@options.assumptions_option
 @click.option("--only", type=click.IntRange(0), metavar="N", help="Only the replication N, with --trace.")
 @click.option("--trace", "prefix", is_flag=False, flag_value="", default=None, metavar="[PREFIX]",
               help="With --only: all that happened, as JSON lines to stdout, or to PREFIX.jsonl and (a Chrome trace) "
@@ -31,6 +32,7 @@ def command(
     bindings: tuple[str, ...],
     allow_python: bool,
     output: str,
+    assumptions: bool,
     only: int | None,
     prefix: str | None,
     html: str | None,
@@ -40,7 +42,7 @@ def command(
     Each strategy runs in the same worlds: replication N is the same release, the same start-up times and the same
     traffic for all of them.
     """
-    from rolloutlab.cli.work import Wish, run_and_print
+    from rolloutlab.cli.work import Printing, Wish, run_and_print
 
     wish = Wish(scenario, strategies, variant, not no_variants, changes, bindings, allow_python)
     if only is not None or prefix is not None:
@@ -52,4 +54,5 @@ def command(
 
         trace_and_print(wish, replication=only, seed=seed, engine=engine, prefix=prefix)
         return
-    run_and_print("simulate", wish, runs=runs, seed=seed, jobs=jobs, engine=engine, output=output, html=html)
+    printing = Printing(output, assumptions, html)
+    run_and_print("simulate", wish, printing, runs=runs, seed=seed, jobs=jobs, engine=engine)

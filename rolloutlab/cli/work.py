@@ -41,14 +41,23 @@ class Wish:
         )
 
 
+@dataclass(frozen=True)
+class Printing:
+    """How a result is shown: the form on stdout, whether with its assumptions, and the page to write."""
+
+    output: str
+    assumptions: bool
+    html: str | None
+
+
 def run_and_print(
-    command: str, wish: Wish, *, runs: int, seed: int, jobs: int | None, engine: str, output: str, html: str | None
+    command: str, wish: Wish, printing: Printing, *, runs: int, seed: int, jobs: int | None, engine: str
 ) -> None:
     """Run, print in the form asked for, write the page, and end with the exit code of the result."""
     again = options.typed(runs=runs, seed=seed)
     questions = wish.read()
-    if html is not None:
-        check_writable(html)
+    if printing.html is not None:
+        check_writable(printing.html)
     inputs: dict[str, Any] = {"overrides": options.overrides(wish.changes), "bind": options.bound(wish.bindings)}
     with progress(f"{command} {wish.scenario}") as tell:
         result = door.run(
@@ -62,7 +71,7 @@ def run_and_print(
             inputs=inputs,
             again=again,
         )
-    if html is not None and result.cells:
-        result.report(html)
-        click.echo(f"wrote {html}", err=True)
-    finish(result, output)
+    if printing.html is not None and result.cells:
+        result.report(printing.html)
+        click.echo(f"wrote {printing.html}", err=True)
+    finish(result, printing.output, assumptions=printing.assumptions)

@@ -258,3 +258,13 @@ def test_a_check_of_a_target_leaves_it_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("kept")
     check_writable(tmp_path / "old", tmp_path / "new", tmp_path / "a" / "b" / "new")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "kept"}
+
+
+@pytest.mark.parametrize("command", ["simulate", "compare"])
+def test_assumptions_are_listed_under_the_table(command: str) -> None:
+    words = (command, "errors-5pct", "--runs", "8", "--no-variants")
+    assumed = told(*words)["assumed"]
+    short, long = (run(*words, *more).stdout for more in ((), ("--assumptions",)))
+    count = f"Rests on {len(assumed)} assumptions where the input is silent"
+    assert f"{count}; --assumptions lists them.\n" in short
+    assert f"{count}:\n" + "".join(f"  {one}\n" for one in assumed) in long
