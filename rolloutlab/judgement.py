@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from rolloutlab.result import Result
 from sim import intervals
 from sim.intervals import Interval
 from sim.results import OUTCOMES, Cell, paired
+
+_TELLING_PERCENT: Final = 50.0  #: an upper bound above it says nothing
+_NEARLY_ALWAYS: Final = 0.99  #: a share above it is no matter of "most often"
 
 
 @dataclass(frozen=True)
@@ -122,22 +126,32 @@ def _rights(result: Result, strategy: str, who: str = "It") -> list[str]:
     good = [right for right in mine if right.good]
     found = []
     if bad:
-        worst = max(bad, key=lambda right: right.missed.value)
-        if worst.missed.value == 0:
-            limit = 300 / min(right.bad for right in bad)
-            found.append(
-                f"{who} never promotes the bad release (below {limit:.2g} %)."
-                if len(bad) == 1
-                else f"{who} promotes a bad release in none of {len(bad)} worlds (below {limit:.2g} % in each)."
-            )
-        else:
-            which = f"a bad release most often in {worst.question.name}:" if len(bad) > 1 else "the bad release in"
-            found.append(f"{who} promotes {which} {share(worst.missed, worst.bad)}.")
+        found.append(_misses(bad, who))
     for right in good[:1]:
         duration = right.cell.summary()["metrics"]["duration_seconds"]
         takes = f", and has it out in {text.seconds(duration['p50'])} (median)" if duration["n"] else ""
         found.append(f"{who} takes a good release back in {share(right.false_rollback, right.good)} of cases{takes}.")
     return found
+
+
+def _misses(bad: Sequence[Right], who: str) -> str:
+    """How often bad releases are promoted: where it is worst, or how rare it must be where it was never seen."""
+    worst = max(bad, key=lambda right: right.missed.value)
+    if worst.missed.value == 0:
+        fewest = min(right.bad for right in bad)
+        limit = 300 / fewest  # per cent, the rule of three
+        known = f"below {limit:.2g} %{' in each' if len(bad) > 1 else ''}"
+        if limit > _TELLING_PERCENT:
+            known = f"{fewest} replication{' is' if fewest == 1 else 's are'} too few to say more"
+        if len(bad) == 1:
+            return f"{who} never promotes the bad release ({known})."
+        return f"{who} promotes a bad release in none of {len(bad)} worlds ({known})."
+    if len(bad) == 1:
+        return f"{who} promotes the bad release in {share(worst.missed, worst.bad)}."
+    if worst.missed.value < _NEARLY_ALWAYS:
+        return f"{who} promotes a bad release most often in {worst.question.name}: {share(worst.missed, worst.bad)}."
+    names = [right.question.name for right in bad if right.missed.value == worst.missed.value]
+    return f"{who} promotes the bad release of {' and '.join(names)} in {share(worst.missed, worst.bad)} of cases."
 
 
 def _differ(result: Result, one: str, other: str) -> bool:

@@ -40,3 +40,17 @@ def test_right_and_wrong_are_told_apart_by_the_release(result: Result) -> None:
     assert (rights["good", "canary"].good, rights["good", "canary"].bad) == (400, 0)
     assert rights["good", "canary"].false_rollback.value == 0.01
     assert rights["errors", "rolling"].missed.value == 1.0
+
+
+def test_too_few_replications_give_no_bound(cell: MakeCell, result_of: MakeResult) -> None:
+    found = result_of([cell("only", runs=3, stopped=1.0)])
+    assert judgement.sentences(found) == [
+        "Only never promotes the bad release (3 replications are too few to say more)."
+    ]
+
+
+def test_always_is_not_most_often(cell: MakeCell, result_of: MakeResult) -> None:
+    found = result_of([cell("only", "errors", runs=300), cell("only", "leak", runs=300, stopped=0.0)])
+    assert judgement.sentences(found) == ["Only promotes the bad release of leak in 100 % [> 99] of cases."]
+    found = result_of([cell("only", "errors", runs=300), cell("only", "leak", runs=300, stopped=0.5)])
+    assert judgement.sentences(found)[0].startswith("Only promotes a bad release most often in leak: 50 % [")
