@@ -70,9 +70,19 @@ def _binding(metric: TemplateMetric, name: str, library: Library) -> Binding | N
         if key in library.bindings:
             library.used.add(key)
             return library.bindings[key]
-    problem = f"metric {name!r} measures nothing known: bind it, e.g. --bind {name}=success_ratio:canary"
+    problem = f"metric {name!r} measures nothing known: bind it, e.g. --bind {name}={_likely(metric, name)}:canary"
     metric.section.fail(None, problem)
     return None
+
+
+def _likely(metric: TemplateMetric, name: str) -> str:
+    """What a metric seems to measure, for the hint alone: nothing is bound by its name."""
+    provider = metric.section.get("provider")
+    prometheus = provider.child("prometheus") if provider is not None and isinstance(provider.value, dict) else None
+    has_query = prometheus is not None and isinstance(prometheus.value, dict)
+    query = prometheus.child("query") if prometheus is not None and has_query else None
+    text = str(query.value) if query is not None else ""
+    return "latency_p95" if "latency" in name.lower() or "histogram_quantile" in text else "success_ratio"
 
 
 def _query(metric: TemplateMetric, binding: Binding | None) -> str | None:

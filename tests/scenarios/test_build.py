@@ -194,7 +194,7 @@ def test_bindings_of_the_command_line_must_name_something() -> None:
     ]
     assert refused(entry, bind={"success-rate": "success_ratio:canary"}) == [
         "checkout-analysis.yaml:36:7 spec.metrics[0]: metric 'latency-p95' measures nothing known: bind it, "
-        "e.g. --bind latency-p95=success_ratio:canary"
+        "e.g. --bind latency-p95=latency_p95:canary"
     ]
 
 
