@@ -8,7 +8,15 @@ from typing import Final
 
 from scenarios.errors import ScenarioError, dotted, shown, unknown
 from scenarios.outcome import COLUMNS, NUMBERS, OUTCOMES, TRUTHS
-from scenarios.schema import ConstantTraffic, DailyTraffic, Expectation, FlashCrowd, Scenario
+from scenarios.schema import (
+    ConstantTraffic,
+    DailyTraffic,
+    Expectation,
+    FlashCrowd,
+    MemoryLeakFault,
+    PoolLeakFault,
+    Scenario,
+)
 from scenarios.units import duration_text
 from scenarios.yaml_nodes import Key, Node
 
@@ -23,6 +31,7 @@ def cross_errors(root: Node, scenario: Scenario | None, *, allow_python: bool) -
     if scenario is not None:
         errors += _names(root, scenario)
         errors += _scrapes(root, scenario)
+        errors += _leaks(root, scenario)
         for number, expectation in enumerate(scenario.expect):
             errors += _expectation(root, scenario, expectation, ("expect", number))
     return errors
@@ -64,6 +73,21 @@ def _scrapes(root: Node, scenario: Scenario) -> list[ScenarioError]:
         f"expected at least {least} (a horizon holds at most {MAX_SCRAPES} scrapes), got {duration_text(interval)}"
     )
     return [ScenarioError(problem, field="metrics.scrapeInterval", place=node.place)]
+
+
+def _leaks(root: Node, scenario: Scenario) -> list[ScenarioError]:
+    """A pod has one count of requests to its next death: two leaks that count them would need two."""
+    counting = [
+        number
+        for number, fault in enumerate(scenario.faults)
+        if (isinstance(fault, MemoryLeakFault) and fault.mib_per_request is not None)
+        or isinstance(fault, PoolLeakFault)
+    ]
+    problem = "a second leak that counts requests is not simulated yet, expected at most one in a file"
+    return [
+        ScenarioError(problem, field=dotted(("faults", number)), place=root.nearest(("faults", number))[0].place)
+        for number in counting[1:]
+    ]
 
 
 def _expectation(root: Node, scenario: Scenario, said: Expectation, path: tuple[Key, ...]) -> list[ScenarioError]:

@@ -37,6 +37,10 @@ ONE_LINE = [
     ("servce: {}", f"3:1 servce: unknown field 'servce'; did you mean 'service'? known: {SECTIONS}"),
     ("xyz: {}", f"3:1 xyz: unknown field 'xyz'; known: {SECTIONS}"),
     (
+        "faults:\n- {kind: memory_leak, mibPerRequest: 0.1}\n- {kind: pool_leak, perRequest: 1%}",
+        "5:3 faults[1]: a second leak that counts requests is not simulated yet, expected at most one in a file",
+    ),
+    (
         "slo: {latncy: 1s}",
         "3:7 slo.latncy: unknown field 'latncy'; did you mean 'latency'? known: latency, objective",
     ),
