@@ -267,6 +267,7 @@ class Pods:
     # -- the end of a container and of a pod ----------------------------------------------------------------------
 
     def crash_if(self, due: tuple[Pod, int, str]) -> None:
+        """Crash a pod, for a reason, if it still lives the life (its `epoch`) for which this was planned."""
         pod, epoch, why = due
         if pod.epoch == epoch:
             self.crash(pod, why)
