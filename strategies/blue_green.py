@@ -20,6 +20,7 @@ from strategies import rollback
 from strategies.analysis import Analysis, ask, beside
 from strategies.effects import (
     Abort,
+    Ask,
     AwaitApproval,
     AwaitAvailable,
     Cancel,
@@ -31,7 +32,6 @@ from strategies.effects import (
     Outcome,
     Program,
     Promote,
-    Query,
     Release,
     Scale,
     SetWeight,
@@ -68,7 +68,7 @@ class Options:
                 )
 
     @property
-    def reads(self) -> tuple[Query, ...]:
+    def reads(self) -> tuple[Ask, ...]:
         """All queries of both analyses."""
         analyses = [analysis for analysis in (self.pre_promotion, self.post_promotion) if analysis is not None]
         return tuple(dict.fromkeys(query for analysis in analyses for query in analysis.queries))

@@ -23,6 +23,7 @@ from strategies import rollback
 from strategies.analysis import Analysis, ask, beside, run
 from strategies.effects import (
     Abort,
+    Ask,
     AwaitApproval,
     AwaitAvailable,
     Cancel,
@@ -34,7 +35,6 @@ from strategies.effects import (
     Outcome,
     Program,
     Promote,
-    Query,
     Release,
     Revision,
     Scale,
@@ -70,7 +70,7 @@ class Options:
         resolve_fenceposts(self.limits.max_surge, self.limits.max_unavailable, 1)
 
     @property
-    def reads(self) -> tuple[Query, ...]:
+    def reads(self) -> tuple[Ask, ...]:
         """All queries of all its analyses."""
         analyses = [step.analysis for step in self.steps if isinstance(step, AnalysisStep)]
         if self.analysis is not None:

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 from strategies.effects import (
     Abort,
     Answer,
+    Ask,
     Cancel,
     Done,
     Effect,
@@ -31,7 +32,6 @@ from strategies.effects import (
     Measure,
     Note,
     Program,
-    Query,
     Release,
     Spawn,
     Spawned,
@@ -130,7 +130,7 @@ class Runtime:
     def __init__(self, world: World, strategy: Strategy, release: Release, *, record: Recorder | None = None) -> None:
         self.world = world
         self.strategy = strategy
-        self.reads: tuple[Query, ...] = strategy.reads
+        self.reads: tuple[Ask, ...] = strategy.reads
         self.record = record
         self.phase = Phase.UNDECIDED
         self._legal = TABLE[self.phase]
@@ -260,7 +260,7 @@ class Runtime:
         if task.epoch == epoch and not task.ended:
             self.resume(task, Done(self.world.now_us() / MICROSECONDS))
 
-    def _declared(self, query: Query) -> bool:
+    def _declared(self, query: Ask) -> bool:
         """Is a query in `reads`; by identity first, since the same object is asked again and again."""
         for known in self.reads:
             if known is query:

@@ -85,6 +85,28 @@ class Query:
             raise ValueError(f"quantile must lie between 0 and 1, got {self.quantile}")
 
 
+@dataclass(frozen=True, slots=True)
+class PromQuery:
+    """PromQL text, arguments already filled in: what a Prometheus would be sent, at the time of asking.
+
+    The answer's `result` is a list of numbers for a vector, one number for a scalar; its `value` is the first number,
+    None for an empty vector.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountsQuery:
+    """Requests and errors of each revision since the rollout began, as far as they have been scraped.
+
+    The answer's `result` is `[canary requests, canary errors, stable requests, stable errors]`; its `value` is None.
+    """
+
+
+Ask: TypeAlias = Query | PromQuery | CountsQuery
+
+
 # --- effects -----------------------------------------------------------------------------------------------------
 
 
@@ -175,7 +197,7 @@ class AwaitApproval(Effect):
 class Measure(Effect):
     """Ask for one measured quantity. Answered with `Measured`; the strategy must have declared it in `reads`."""
 
-    query: Query
+    query: Ask
 
 
 @dataclass(slots=True)
@@ -257,13 +279,16 @@ class Measured:
     """A measured value with the evidence behind it.
 
     `value` is None when no series existed (an empty vector), NaN for 0/0; `requests` and `errors` are the counts of
-    the window, None when there was no series. Slotted but not frozen: one is made per look of each replication.
+    the window, None when there was no series or nobody counted. `result` is the whole answer where one number does not
+    hold it: numbers, strings, lists and mappings as in JSON. Slotted but not frozen: one is made per look of each
+    replication.
     """
 
     at_seconds: float
     value: float | None
     requests: int | None = None
     errors: int | None = None
+    result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,5 +327,5 @@ class Strategy:
 
     name: str
     program: Callable[[Release], Program]
-    reads: tuple[Query, ...] = ()
+    reads: tuple[Ask, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict, compare=False)

@@ -178,7 +178,11 @@ def load(lines: Iterable[str]) -> Tape:
 
 
 def encode(value: Any) -> Any:
-    """A value as plain JSON: a dataclass as {name: fields}, a tuple as a list, NaN as {"float": "nan"}."""
+    """A value as plain JSON.
+
+    A dataclass is {name: fields}, a tuple a list, NaN {"float": "nan"}, a list {"list": items}, a mapping
+    {"mapping": items}.
+    """
     if isinstance(value, Outcome):
         return {"Outcome": value.value}
     if value is None or isinstance(value, str | bool | int):
@@ -187,6 +191,10 @@ def encode(value: Any) -> Any:
         return value if math.isfinite(value) else {"float": str(value)}
     if isinstance(value, tuple):
         return [encode(item) for item in value]
+    if isinstance(value, list):
+        return {"list": [encode(item) for item in value]}
+    if isinstance(value, dict):
+        return {"mapping": {str(key): encode(item) for key, item in value.items()}}
     if isinstance(value, Spawn):
         return {"Spawn": {"name": value.name}}
     if isinstance(value, Abort | Inconclusive):
@@ -208,6 +216,10 @@ def decode(plain: Any) -> Any:
     name, content = next(iter(plain.items()))
     if name == "float" and content in _NUMBERS:
         return float(content)
+    if name == "list":
+        return [decode(item) for item in content]
+    if name == "mapping":
+        return {key: decode(item) for key, item in content.items()}
     if name == "Outcome":
         return Outcome(content)
     if name == "repr":

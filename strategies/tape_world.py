@@ -11,11 +11,13 @@ from strategies.drive import MICROSECONDS, PENDING, Refused, Reply, _Pending
 from strategies.effects import (
     Answer,
     Approved,
+    Ask,
     Available,
     AwaitApproval,
     AwaitAvailable,
     AwaitComplete,
     Counts,
+    CountsQuery,
     DeadlinePassed,
     Done,
     Effect,
@@ -23,6 +25,7 @@ from strategies.effects import (
     Measured,
     Observe,
     Promote,
+    PromQuery,
     Query,
     Release,
     Revision,
@@ -33,30 +36,43 @@ from strategies.effects import (
 )
 from strategies.models import kubernetes
 
-Looks: TypeAlias = Callable[[Query, float], Measured | float | None]
+Looks: TypeAlias = Callable[[Ask, float], Measured | float | None]
 
 GOOD: Final = {"error_ratio": 0.0, "success_ratio": 1.0, "latency_quantile": 0.01, "request_rate": 100.0}
 BAD: Final = {"error_ratio": 1.0, "success_ratio": 0.0, "latency_quantile": 1e6, "request_rate": 0.0}
 
 
-def good(query: Query, at_seconds: float) -> float:
-    """Every look is good."""
-    return GOOD[query.quantity]
+def good(query: Ask, at_seconds: float) -> Measured | float:
+    """Every look is good; of a PromQL text nobody here knows what that is."""
+    return _look(query, at_seconds, GOOD, 0)
 
 
-def bad(query: Query, at_seconds: float) -> float:
-    """Every look is bad."""
-    return BAD[query.quantity]
+def bad(query: Ask, at_seconds: float) -> Measured | float:
+    """Every look is bad; of a PromQL text nobody here knows what that is."""
+    return _look(query, at_seconds, BAD, 1)
 
 
-def undefined(query: Query, at_seconds: float) -> float:
+def _look(query: Ask, at_seconds: float, values: dict[str, float], failing: int) -> Measured | float:
+    if isinstance(query, Query):
+        return values[query.quantity]
+    if isinstance(query, PromQuery):
+        raise ValueError(f"what is a good or a bad answer of {query.text!r}? give the world looks of your own")
+    canary, stable = int(100 * at_seconds), int(900 * at_seconds)
+    return Measured(at_seconds, None, result=[canary, failing * canary, stable, 0])
+
+
+def undefined(query: Ask, at_seconds: float) -> Measured | float:
     """Every look is NaN: 0/0, requests that did not come."""
+    if isinstance(query, CountsQuery):
+        return Measured(at_seconds, None, result=[0, 0, 0, 0])
     return float("nan")
 
 
-def empty(query: Query, at_seconds: float) -> None:
+def empty(query: Ask, at_seconds: float) -> Measured | None:
     """Every look is an empty vector: no series exists."""
-    return
+    if isinstance(query, CountsQuery):
+        return Measured(at_seconds, None, result=[0, 0, 0, 0])
+    return None
 
 
 class TooLong(AssertionError):
@@ -171,7 +187,7 @@ class TapeWorld:
 
     # -- looks and people -----------------------------------------------------------------------------------------
 
-    def _look(self, query: Query) -> Measured:
+    def _look(self, query: Ask) -> Measured:
         seen = self.looks(query, self._seconds())
         return seen if isinstance(seen, Measured) else Measured(self._seconds(), seen)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from strategies.drive import MICROSECONDS, Runtime
-from strategies.effects import Effect, Fate, Measured, Outcome, Query, Release, Strategy
+from strategies.effects import Ask, Effect, Fate, Measured, Outcome, Release, Strategy
 from strategies.tape import Tape, replay
 from strategies.tape_world import BAD, GOOD, Looks, TapeWorld, TooLong, bad, empty, good, undefined
 
@@ -88,9 +88,9 @@ class StrategyContract:
         """The strategy to be tested; called for each test."""
         raise NotImplementedError
 
-    def bad(self, query: Query, at_seconds: float) -> Measured | float | None:
+    def bad(self, query: Ask, at_seconds: float) -> Measured | float | None:
         """A look at a release that must not be promoted."""
-        return BAD[query.quantity]
+        return bad(query, at_seconds)
 
     def rehearsals(self, **script: Any) -> list[Rehearsal]:
         """The strategy run on each release in the same scripted world."""
