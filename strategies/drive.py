@@ -89,7 +89,7 @@ class Recorder(Protocol):
     """Sees everything that a strategy asks and learns; used by tapes, traces and journals."""
 
     def __call__(self, at_us: int, kind: str, task: int, name: str, what: Any) -> None:
-        """`kind` is start, effect, answer, throw or end."""
+        """`kind` is start, effect, answer, throw, stop or end."""
         ...
 
 
@@ -153,7 +153,7 @@ class Runtime:
     def start_task(self, number: int) -> None:
         """Run a program up to its first wait (a driver needs this only to replay a tape)."""
         task = self.tasks.get(number)
-        if task is None or task.ended:
+        if task is None or task.ended or task.epoch:  # (begun already, when a tape was replayed)
             return
         if self.record is not None:
             self.record(self.world.now_us(), "start", task.number, task.name, None)
@@ -162,6 +162,23 @@ class Runtime:
     def deliver(self, number: int, answer: Answer | Abort) -> None:
         """Answer what a program waits for; used to replay a tape."""
         self.resume(self.tasks[number], answer)
+
+    def stop(self, reason: str) -> bool:
+        """Say stop from outside, at any moment at which every program waits: `Abort` is thrown into the strategy.
+
+        Returns:
+            False when it is too late: the decision is made, an `Abort` is being handled, or the strategy has ended.
+        """
+        main = self.main
+        if main.ended or main.handling or self.phase is not Phase.UNDECIDED:
+            return False
+        if self.record is not None:
+            self.record(self.world.now_us(), "stop", main.number, main.name, Abort(reason))
+        for child in main.children:
+            self._cancel(child)
+        main.waiting_for = None
+        self.resume(main, Abort(reason))
+        return True
 
     def dissolve(self) -> None:
         """Let go of all programs; for drivers that run many rollouts and do not wait for the garbage collector."""

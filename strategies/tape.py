@@ -30,7 +30,7 @@ from strategies.effects import (
 
 
 class Entry(NamedTuple):
-    """One line of a tape: when, what kind (start, effect, answer, throw, end), which program, and what."""
+    """One line of a tape: when, what kind (start, effect, answer, throw, stop, end), which program, and what."""
 
     at_us: int
     kind: str
@@ -116,6 +116,8 @@ class _Replay:
             self.runtime.start_task(entry.task)
         elif entry.kind in ("answer", "throw"):
             self.runtime.deliver(entry.task, entry.what)
+        elif entry.kind == "stop":
+            return self.runtime.stop(str(entry.what))
         else:
             return False
         return True

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import blue_green, canary, rolling
 from strategies.analysis import Analysis, Condition, Metric
 from strategies.canary import AnalysisStep, PauseStep, SetWeightStep
+from strategies.drive import Runtime
 from strategies.effects import (
     Abort,
     Counts,
@@ -29,7 +30,7 @@ from strategies.effects import (
     Strategy,
 )
 from strategies.tape import Entry, Tape, decode, dump, encode, load, replay
-from strategies.testing import Looks, bad, empty, good, rehearse, undefined
+from strategies.testing import Looks, TapeWorld, bad, empty, good, rehearse, undefined
 
 ERRORS = Query(quantity="error_ratio", window_seconds=60)
 FIVE = Release(replicas=5)
@@ -192,3 +193,23 @@ def test_failures_and_programs_survive_json_as_far_as_they_can() -> None:
 def test_a_line_that_is_no_entry_is_refused_by_number(line: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load(["", line])
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("at_seconds", [0.0, 5.0, 10.0, 70.0, 100.0, 5000.0])
+def test_a_stop_from_outside_goes_back_and_replays_at_every_prefix(name: str, at_seconds: float) -> None:
+    world, tape = TapeWorld(FIVE, looks=good, query_seconds=0.5, approval_seconds=30.0), Tape()
+    runtime = Runtime(world, STRATEGIES[name], FIVE, record=tape)
+    runtime.start()
+    answers: list[bool] = []
+    world.call_later(round(at_seconds * 1e6), lambda: answers.append(runtime.stop("enough")))
+    world.run()
+    assert runtime.fate is not None
+    assert runtime.fate.outcome is (Outcome.ROLLED_BACK if answers == [True] else Outcome.PROMOTED)
+    if answers == [True]:
+        assert "enough" in runtime.fate.reason
+    for upto in range(len(tape.entries) + 1):
+        assert replay(STRATEGIES[name], FIVE, tape, upto=upto) is None
+    stream = io.StringIO()
+    dump(tape, stream)
+    assert replay(STRATEGIES[name], FIVE, load(stream.getvalue().splitlines())) is None
