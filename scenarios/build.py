@@ -18,7 +18,7 @@ from scenarios.strategy_rules import check_rules, doubts
 from scenarios.strategy_spec import StrategyWords
 from scenarios.units import duration_text
 from scenarios.yaml_nodes import Node, from_plain
-from strategies.effects import Strategy
+from strategies.effects import Query, Strategy
 
 MAX_WINDOW_SCRAPES: Final = 10_000  #: kept for each replication of a chunk
 
@@ -101,7 +101,7 @@ def _windows(work: _Work, scenario: Scenario, root: Node | None) -> list[Scenari
     interval = scenario.metrics.scrape_interval_seconds
     errors = []
     for name, strategy in work.strategies.items():
-        longest = max((query.window_seconds for query in strategy.reads), default=0.0)
+        longest = max((ask.window_seconds for ask in strategy.reads if isinstance(ask, Query)), default=0.0)
         if min(longest, scenario.horizon_seconds) > interval * MAX_WINDOW_SCRAPES:
             node = root.nearest(("metrics", "scrapeInterval"))[0] if root is not None else None
             problem = (

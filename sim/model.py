@@ -13,7 +13,7 @@ from scipy import special
 from scenarios.schema import LatencyFault, LatencyLaw, MemoryLeakFault, PoolLeakFault, Scenario, Severity
 from sim import traffic
 from sim.seeds import BLOCK, CHUNK, LIVES, stream
-from strategies.effects import Query, Release
+from strategies.effects import Ask, Query, Release
 
 FloatArray = NDArray[np.float64]
 US: Final = 1_000_000
@@ -80,7 +80,7 @@ class Model:
 
     scenario: Scenario
     release: Release
-    reads: tuple[Query, ...]
+    reads: tuple[Ask, ...]
     horizon_us: int
     interval_us: int
     query_us: int
@@ -96,16 +96,17 @@ class Model:
     targets: tuple[bool, bool]  #: which revisions the faults sit in: (stable, canary)
 
 
-def compile_model(scenario: Scenario, reads: tuple[Query, ...], *, routed: bool | None = None) -> Model:
+def compile_model(scenario: Scenario, reads: tuple[Ask, ...], *, routed: bool | None = None) -> Model:
     """Read a scenario once, for one strategy that asks `reads`; `routed` overrides what the scenario's router says."""
     law = traffic.law(scenario.traffic, scenario.horizon_seconds)
     limit = scenario.slo.latency_seconds
-    if any(query.quantity == "latency_quantile" for query in reads):
+    typed = [ask for ask in reads if isinstance(ask, Query)]
+    if any(query.quantity == "latency_quantile" for query in typed):
         bounds = sorted({*scenario.metrics.buckets_seconds, limit})
     else:
         bounds = [limit]
     late = sum(1 for fault in scenario.faults if fault.from_seconds > 0 or fault.from_weight is not None)
-    longest = max((query.window_seconds for query in reads), default=0.0)
+    longest = max((query.window_seconds for query in typed), default=0.0)
     interval = scenario.metrics.scrape_interval_seconds
     return Model(
         scenario=scenario,

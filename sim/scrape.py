@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.model import Model
-from strategies.effects import Query
+from strategies.effects import Ask, CountsQuery, Measured, Query
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -43,6 +43,25 @@ class Store:
     def put(self, k: int, rows: IntArray | slice, counts: IntArray) -> None:
         """Store scrape k of some replications (or all): rows shape [A], cumulative counts shape [A, V, 1 + C]."""
         self.counts[k % self.length, rows] = counts
+
+    def measured(self, ask: Ask, rows: IntArray, now_us: IntArray, k: int, at_seconds: list[float]) -> list[Measured]:
+        """The answers to one question; `at_seconds` says when each replication gets its own, the rest as in `answer`."""
+        if isinstance(ask, CountsQuery):
+            return self._so_far(rows, k, at_seconds)
+        if not isinstance(ask, Query):
+            raise NotImplementedError
+        value, requests, errors, empty = self.answer(ask, rows, now_us, np.full(rows.size, k))
+        answers = zip(at_seconds, value.tolist(), requests.tolist(), errors.tolist(), empty.tolist(), strict=True)
+        return [Measured(at, None) if none else Measured(at, v, n, bad) for at, v, n, bad, none in answers]
+
+    def _so_far(self, rows: IntArray, k: int, at_seconds: list[float]) -> list[Measured]:
+        """All requests and errors as of the last scrape; zeros before the first."""
+        counts = self.counts[k % self.length, rows] if k >= 0 else np.zeros_like(self.counts[0, rows])
+        both = np.stack([counts.sum(axis=2), counts[:, :, ERRORS]], axis=2)[:, ::-1]
+        return [
+            Measured(at, None, result=result)
+            for at, result in zip(at_seconds, both.reshape(-1, 4).tolist(), strict=True)
+        ]
 
     def answer(
         self, query: Query, rows: IntArray, now_us: IntArray, k: IntArray

@@ -21,6 +21,7 @@ from strategies.drive import PENDING, BadEffect, Reply, _Pending
 from strategies.effects import (
     Answer,
     Approved,
+    Ask,
     Available,
     AwaitApproval,
     AwaitAvailable,
@@ -33,7 +34,6 @@ from strategies.effects import (
     Note,
     Observe,
     Promote,
-    Query,
     RollTo,
     Scale,
     SetWeight,
@@ -56,7 +56,7 @@ class DataPlane(Protocol):
         """A fault began: from now on responses are counted in this regime, with these latency laws."""
         ...
 
-    def measure(self, query: Query, reply: Reply) -> None:
+    def measure(self, query: Ask, reply: Reply) -> None:
         """Answer a query later, through `reply`."""
         ...
 

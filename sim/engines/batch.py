@@ -24,7 +24,7 @@ from sim.seeds import CHUNK, stream
 from sim.traffic import Arrivals
 from sim.world import SimulatedCluster
 from strategies.drive import Recorder, Reply, Runtime
-from strategies.effects import Measured, Query, Strategy
+from strategies.effects import Ask, Measured, Strategy
 
 IntArray = NDArray[np.int64]
 #: counts of an interval instead of drawn ones: (rows [A], scrape k or -1 for the end) -> [A, V, G, 1 + C]
@@ -129,7 +129,7 @@ class Chunk:
     def _answer(self, k: int, limits: dict[int, int]) -> None:
         """Answer all who measure; `limits` says up to when each may go on by itself."""
         pending, self.plane.pending = self.plane.pending, []
-        groups: dict[int, tuple[Query, list[tuple[int, Reply, int]]]] = {}
+        groups: dict[int, tuple[Ask, list[tuple[int, Reply, int]]]] = {}
         for row, query, reply, now in pending:
             group = groups.get(id(query))  # by identity: hashing a query costs more than answering it
             if group is None:
@@ -138,12 +138,10 @@ class Chunk:
         for query, asked in groups.values():
             rows = np.array([row for row, _, _ in asked], dtype=np.int64)
             now_us = np.array([now for _, _, now in asked], dtype=np.int64)
-            value, requests, errors, empty = self.store.answer(query, rows, now_us, np.full(rows.size, k))
             later = self.model.query_us
-            answers = zip(asked, value.tolist(), requests.tolist(), errors.tolist(), empty.tolist(), strict=True)
-            for (row, reply, now), v, n, bad, none in answers:
+            answers = self.store.measured(query, rows, now_us, k, [(now + later) / US for _, _, now in asked])
+            for (row, reply, now), measured in zip(asked, answers, strict=True):
                 at = now + later
-                measured = Measured(at / US, None) if none else Measured(at / US, v, n, bad)
                 clock = self.clocks[row]
                 clock.blocked = False
                 if at < limits[row] and at < clock.next_us():

@@ -30,7 +30,7 @@ from sim.seeds import CHUNK, place, stream
 from sim.traffic import Arrivals
 from sim.world import Flow, SimulatedCluster
 from strategies.drive import Recorder, Reply
-from strategies.effects import Query, Strategy
+from strategies.effects import Ask, Strategy
 
 IntArray = NDArray[np.int64]
 #: counts [V, G, 1 + C] of scrape k, or of what follows the last scrape (k = -1), instead of requests
@@ -138,7 +138,7 @@ class Requests:
         self.segments: list[Segment] = []
         self.first_us = -1.0
         self.last_us = [-1.0, -1.0]
-        self.ask: Callable[[Query, Reply], None]
+        self.ask: Callable[[Ask, Reply], None]
         self.world: SimulatedCluster
         self._regime = 0
         self._canary_share = 0.0
@@ -149,7 +149,7 @@ class Requests:
         self._uniform = _uniforms(rng)
         self._counted: IntArray = np.zeros((2, model.regimes, 1 + classes), dtype=np.int64)
 
-    def attach(self, world: SimulatedCluster, ask: Callable[[Query, Reply], None]) -> None:
+    def attach(self, world: SimulatedCluster, ask: Callable[[Ask, Reply], None]) -> None:
         """The world exists now: read what its faults do to response times; `ask` answers its queries."""
         self.world, self.ask = world, ask
         self._read_delays()
@@ -171,7 +171,7 @@ class Requests:
             self.segments.append((now, self.arrivals.at_us(now), self.segments[-1][2], regime))
             self._read_delays()
 
-    def measure(self, query: Query, reply: Reply) -> None:
+    def measure(self, query: Ask, reply: Reply) -> None:
         """See `DataPlane`."""
         self.ask(query, reply)
 

@@ -18,7 +18,7 @@ from sim.model import Model
 from sim.traffic import Arrivals
 from sim.world import Flow
 from strategies.drive import Reply
-from strategies.effects import Query
+from strategies.effects import Ask
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -40,7 +40,7 @@ class Plane:
         self.offset = np.asarray(offsets_seconds)
         self.base = model.law.at(self.offset)
         self.views = (_flat(self.exposure), _flat(self.rate), _flat(self.seen))
-        self.pending: list[tuple[int, Query, Reply, int]] = []
+        self.pending: list[tuple[int, Ask, Reply, int]] = []
 
     def cumulative(self, rows: IntArray, time_us: IntArray) -> FloatArray:
         """Lambda of each replication at its own time; shape [A]."""
@@ -129,7 +129,7 @@ class Lane:
         if self.segments:
             self.segments.append((self._clock.now_us, now, self.segments[-1][2], regime))
 
-    def measure(self, query: Query, reply: Reply) -> None:
+    def measure(self, query: Ask, reply: Reply) -> None:
         """See `DataPlane`; the replication stands still until the whole chunk is answered."""
         self._plane.pending.append((self._row, query, reply, self._clock.now_us))
         self._clock.blocked = True

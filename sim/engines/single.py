@@ -16,7 +16,7 @@ from sim.scrape import Store
 from sim.traffic import Arrivals
 from sim.world import DataPlane, SimulatedCluster
 from strategies.drive import Recorder, Reply, Runtime
-from strategies.effects import Measured, Query, Strategy
+from strategies.effects import Ask, Measured, Strategy
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -42,7 +42,7 @@ class SinglePlane(DataPlane, Protocol):
     segments: list[Segment]
     classes: FloatArray
 
-    def attach(self, world: SimulatedCluster, ask: Callable[[Query, Reply], None]) -> None:
+    def attach(self, world: SimulatedCluster, ask: Callable[[Ask, Reply], None]) -> None:
         """The world exists now; `ask` answers its queries."""
         ...
 
@@ -131,13 +131,10 @@ class Single:
         if self.tap is not None:
             self.tap(k, counts)
 
-    def _ask(self, query: Query, reply: Reply) -> None:
+    def _ask(self, query: Ask, reply: Reply) -> None:
         now = self.clock.now_us
-        value, requests, errors, empty = self.store.answer(query, ROW, np.array([now]), np.array([self.scrapes - 1]))
         at = now + self.model.query_us
-        measured = Measured(at / US, None)
-        if not empty[0]:
-            measured = Measured(at / US, value[0].item(), requests[0].item(), errors[0].item())
+        measured = self.store.measured(query, ROW, np.array([now]), self.scrapes - 1, [at / US])[0]
         self.clock.call_at(at, _deliver, (reply, measured))
 
 
