@@ -374,7 +374,7 @@ class Runtime:
         effect = Note(text)
         if self.record is not None:
             self.record(self.world.now_us(), "effect", task.number, task.name, effect)
-        self.world.perform(effect, _nobody)
+        self.world.perform(effect, nobody)
 
     def _asked(self, task: _Task) -> str:
         """Which strategy asked, and in which line."""
@@ -388,7 +388,7 @@ class Runtime:
         return StrategyError(f"{where}: {type(effect).__name__} is not legal {role}")
 
 
-def _nobody(_: Answer | Abort) -> None:
+def nobody(_: Answer | Abort) -> None:
     """Takes the answer of an effect that no program waits for."""
 
 
