@@ -1,0 +1,1 @@
+"""What is asked of a metric system, and how an answer is computed from scraped series."""
