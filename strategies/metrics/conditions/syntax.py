@@ -1,64 +1,29 @@
 """Conditions as trees: the part of expr-lang that conditions of AnalysisTemplates are written in, by our own parser.
 
-Precedences and associativity are those of expr-lang `parser/operator/operator.go` (argo-rollouts @9f8d111d8 uses
-v1.17); `a < b < c` is `a < b && b < c` there too.
+`a < b < c` is `a < b && b < c`, as there (`parser/parser.go`).
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from typing import Any, Final
 
+from strategies.metrics.conditions.grammar import (
+    ALONE,
+    BINARY,
+    CONSTANTS,
+    FUNCTIONS,
+    MAX_DEPTH,
+    MAX_HEIGHT,
+    MAX_PREDICATES,
+    NEGATED,
+    ORDERED,
+    PREDICATES,
+    RIGHT,
+    SAME,
+    UNARY,
+    Node,
+)
 from strategies.metrics.conditions.tokens import WORDS, ConditionError, Token, tokens
-
-MAX_DEPTH: Final = 40
-MAX_PREDICATES: Final = 3  #: predicates inside predicates
-
-#: operator -> precedence; all but the powers are left-associative
-BINARY: Final[dict[str, int]] = {
-    "or": 10, "||": 10,
-    "and": 15, "&&": 15,
-    "==": 20, "!=": 20, "<": 20, ">": 20, ">=": 20, "<=": 20,
-    "in": 20, "contains": 20, "startsWith": 20, "endsWith": 20,
-    "..": 25,
-    "+": 30, "-": 30,
-    "*": 60, "/": 60, "%": 60,
-    "**": 100, "^": 100,
-    "??": 500,
-}  # fmt: skip
-UNARY: Final = {"not": 50, "!": 50, "-": 90, "+": 90}
-_RIGHT: Final = ("**", "^")
-_ORDERED: Final = ("<", ">", "<=", ">=")
-_NEGATED: Final = ("in", "contains", "startsWith", "endsWith")
-_SAME: Final = {"&&": "and", "||": "or", "!": "not", "^": "**"}
-
-#: function -> least and most arguments
-FUNCTIONS: Final[dict[str, tuple[int, int]]] = {
-    "asFloat": (1, 1), "asInt": (1, 1), "isNaN": (1, 1), "isInf": (1, 1), "isNil": (1, 1), "default": (2, 2),
-    "len": (1, 1), "abs": (1, 1), "ceil": (1, 1), "floor": (1, 1), "round": (1, 1), "int": (1, 1), "float": (1, 1),
-    "string": (1, 1), "lower": (1, 1), "upper": (1, 1), "first": (1, 1), "last": (1, 1), "keys": (1, 1),
-    "values": (1, 1), "min": (1, 20), "max": (1, 20), "mean": (1, 20), "median": (1, 20),
-}  # fmt: skip
-#: functions of a list and a predicate
-PREDICATES: Final = ("all", "any", "none", "one", "filter", "map", "count", "find", "sum")
-_ALONE: Final = ("count", "sum")  #: ... that may stand without the predicate
-_CONSTANTS: Final[dict[str, Any]] = {"true": True, "false": False, "nil": None}
-KNOWN: Final = ("result", *_CONSTANTS, *FUNCTIONS, *PREDICATES)
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A part of a condition: its kind, what it says, its parts, and the characters that it stands for.
-
-    Kinds: constant, result, item, position, list, mapping, unary, binary, choice, index, slice, member, call, each.
-    """
-
-    kind: str
-    start: int
-    end: int
-    value: Any = None
-    parts: tuple[Node, ...] = ()
 
 
 def parse(text: str) -> Node:
@@ -74,7 +39,18 @@ def parse(text: str) -> Node:
     parser = _Parser(tokens(text))
     tree = parser.expression(0)
     parser.finish()
+    _check_height(tree)
     return tree
+
+
+def _check_height(tree: Node) -> None:
+    """Refuse a tree so high that walking it would be; a long chain such as `1 + 1 + 1 …` is one."""
+    row, height = [tree], 0
+    while row:
+        height += 1
+        if height > MAX_HEIGHT:
+            raise ConditionError(f"expected at most {MAX_HEIGHT} operators one after the other", tree.start, tree.end)
+        row = [part for node in row for part in node.parts]
 
 
 class _Parser:
@@ -129,11 +105,11 @@ class _Parser:
             if before == "??" and token.text != "??":
                 raise ConditionError(f"{token.text} and ?? need parentheses between them", token.start, token.end)
             before = token.text
-            if token.text in _ORDERED:
+            if token.text in ORDERED:
                 left = self.comparisons(left, token)
                 continue
             strength = BINARY[token.text]
-            right = self.expression(strength if token.text in _RIGHT else strength + 1)
+            right = self.expression(strength if token.text in RIGHT else strength + 1)
             left = _binary(token.text, left, right)
             if negated:
                 left = Node("unary", left.start, left.end, "not", (left,))
@@ -149,7 +125,7 @@ class _Parser:
             return None
         following = self.words[self.place + 1] if token.text == "not" else None
         if following is not None:
-            if following.text not in _NEGATED:
+            if following.text not in NEGATED:
                 raise self.unexpected("expected an operator")
             if BINARY[following.text] < least:
                 return None
@@ -169,7 +145,7 @@ class _Parser:
             right = self.expression(BINARY["<"] + 1)
             one = _binary(token.text, left, right)
             found = one if found is None else _binary("and", found, one)
-            if not self.at(*_ORDERED):
+            if not self.at(*ORDERED):
                 return found
             left, token = right, self.take()
 
@@ -191,7 +167,7 @@ class _Parser:
         if token.kind == "operator" and token.text in UNARY:
             self.take()
             below = self.expression(UNARY[token.text])
-            return Node("unary", token.start, below.end, _SAME.get(token.text, token.text), (below,))
+            return Node("unary", token.start, below.end, SAME.get(token.text, token.text), (below,))
         if self.at("("):
             self.take()
             inside = self.expression(0)
@@ -234,11 +210,11 @@ class _Parser:
             return self.call(token)
         if name == "result":
             return Node("result", token.start, token.end)
-        if name in _CONSTANTS:
-            return Node("constant", token.start, token.end, _CONSTANTS[name])
+        if name in CONSTANTS:
+            return Node("constant", token.start, token.end, CONSTANTS[name])
         if name in FUNCTIONS or name in PREDICATES:
             raise ConditionError(f"expected ( after {name}", token.start, token.end)
-        raise _unknown(token, ("result", *_CONSTANTS), "name")
+        raise _unknown(token, ("result", *CONSTANTS), "name")
 
     def call(self, token: Token) -> Node:
         name = token.text
@@ -265,7 +241,7 @@ class _Parser:
         """`all(list, {# < 1})`; the braces may be left out."""
         name = token.text
         items = self.expression(0)
-        if name in _ALONE and self.at(")"):
+        if name in ALONE and self.at(")"):
             return Node("each", token.start, self.take().end, name, (items,))
         self.expect(",", f"and a predicate in {name}")
         self.predicates += 1
@@ -340,10 +316,11 @@ class _Parser:
 
 
 def _binary(text: str, left: Node, right: Node) -> Node:
-    return Node("binary", left.start, right.end, _SAME.get(text, text), (left, right))
+    return Node("binary", left.start, right.end, SAME.get(text, text), (left, right))
 
 
 def _unknown(token: Token, known: tuple[str, ...], what: str) -> ConditionError:
-    near = difflib.get_close_matches(token.text, known, n=1, cutoff=0.6)
-    hint = f" did you mean {near[0]!r}?" if near else ""
+    lower = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(token.text.lower(), lower, n=1, cutoff=0.6)
+    hint = f" did you mean {lower[near[0]]!r}?" if near else ""
     return ConditionError(f"unknown {what} {token.text!r};{hint} known: {', '.join(known)}", token.start, token.end)

@@ -72,7 +72,8 @@ def tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, place)
         if match is None:
             quote = text[place] in "\"'`"
-            problem = "a string that does not end" if quote else f"unexpected character {text[place]!r}"
+            hint = f"; did you mean {text[place] * 2!r}?" if text[place] in "=&" else ""
+            problem = "a string that does not end" if quote else f"unexpected character {text[place]!r}{hint}"
             raise ConditionError(problem, place, len(text) if quote else place + 1)
         place = match.end()
         if match.lastgroup != "space":

@@ -1,0 +1,114 @@
+"""Conditions of an AnalysisTemplate: one comparison with a line, or any expression over the result."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from strategies.metrics.conditions.compiled import compiled
+from strategies.metrics.conditions.grammar import Node
+from strategies.metrics.conditions.syntax import parse
+
+OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_RESULT: Final = r"result(?:\[\s*0\s*\])?"
+_CONDITION: Final = re.compile(
+    rf"\s*(?:{_RESULT}|asFloat\(\s*{_RESULT}\s*\))\s*(<=|>=|==|!=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A measured value against a fixed line.
+
+    NaN compares as in expr-lang and as in Python: false, except for `!=`.
+
+    >>> Condition.parse("result[0] >= 0.95")
+    Condition(op='>=', threshold=0.95)
+    """
+
+    op: str
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if self.op not in OPERATORS:
+            raise ValueError(f"op must be one of {' '.join(OPERATORS)}, got {self.op!r}")
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"threshold must be a number, got {self.threshold}")
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Read one comparison of an AnalysisTemplate; ValueError for anything richer (that is an `Expression`)."""
+        match = _CONDITION.fullmatch(text)
+        if match is None:
+            raise ValueError(
+                f"expected one comparison with a number, such as result[0] >= 0.95 (left side: result, result[0], "
+                f"asFloat(result) or asFloat(result[0]); operators: {' '.join(OPERATORS)}), got {text!r}"
+            )
+        return cls(match[1], float(match[2]))
+
+    def holds(self, value: float) -> bool:
+        """Whether the value lies on this side of the line."""
+        return OPERATORS[self.op](value, self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Any condition, read from its text.
+
+    >>> Expression("len(result) > 0 && all(result, {# < 0.05})").holds([0.01, 0.02])
+    True
+
+    Raises:
+        ConditionError: the text is not in the language; it says where.
+    """
+
+    text: str
+    tree: Node = field(init=False, repr=False, compare=False)
+    _ask: Callable[[Any, Any], bool] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        tree = parse(self.text)
+        object.__setattr__(self, "tree", tree)
+        object.__setattr__(self, "_ask", compiled(tree))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It crosses process borders as its text."""
+        return type(self), (self.text,)
+
+    def holds(self, result: Any) -> bool:
+        """Of the whole answer of a provider: a number, a list, a mapping, a text, nil.
+
+        Raises:
+            ConditionError: it has no answer for this result, as `result[0]` of an empty list.
+        """
+        return self._ask(result, result)
+
+    def holds_value(self, value: float | None) -> bool:
+        """Of one measured number, which `result` and `result[0]` both mean; None: nothing was there to measure.
+
+        Raises:
+            ConditionError: it has no answer for this value.
+        """
+        return self._ask([] if value is None else [value], value)
+
+
+def read(text: str) -> Condition | Expression:
+    """A condition of a typed query: one comparison with a number where it is one, else an expression.
+
+    >>> read("result > 1"), read("!(result > 1)")
+    (Condition(op='>', threshold=1.0), Expression(text='!(result > 1)'))
+    """
+    if _CONDITION.fullmatch(text):
+        return Condition.parse(text)
+    return Expression(text)
