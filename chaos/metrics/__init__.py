@@ -1,0 +1,1 @@
+"""How a drill measures: its own scraper, or a Prometheus."""
