@@ -49,6 +49,8 @@ class Rule:
         line: the ratio (0..1) above which a measurement fails.
         window_seconds, interval_seconds: how far a measurement looks back, and how often there is one.
         failure_limit: failing measurements that are tolerated.
+        count: measurements after which it passes; None: it goes on.
+        full_window: whether the first measurement waits for a whole window.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Rule:
     window_seconds: float
     interval_seconds: float
     failure_limit: int
+    count: int | None
+    full_window: bool
 
 
 @dataclass(frozen=True, kw_only=True)

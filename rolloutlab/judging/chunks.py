@@ -68,7 +68,7 @@ def run_task(task: Task) -> Done:
     scene = task.scene
     at = scene.at_seconds
     counts = draw(scene, seed=task.seed, chunk=task.chunk)[: task.keep]
-    start = scene.fault_seconds if np.isfinite(scene.fault_seconds) else 0.0
+    start = scene.start_seconds
     ends = np.append(np.maximum(at - start, 0.0), np.inf)
     before = int(np.searchsorted(at, start, side="right"))  # looks that lie before the fault, or at its begin
     canary = counts[:, :, 0].astype(np.float64)

@@ -1,11 +1,8 @@
-"""Counts as a judge sees them, drawn in chunks of 256 replications: the same for any number of workers.
-
-Requests come as a Poisson process and each fails with its arm's probability, so failures and successes of each arm are
-four independent Poisson processes (thinning): exact, and quicker than drawing requests and then failures.
-"""
+"""Counts as judges see them, drawn in chunks of 256 replications: the same for any number of workers."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +10,7 @@ import numpy as np
 
 from sim.seeds import CHUNK
 from strategies.judges.base import FloatArray, IntArray
+from strategies.judges.bench import draw_counts, look_seconds
 
 _STREAM: Final = 64  #: beside those of `sim.seeds`, far from them
 
@@ -26,7 +24,8 @@ class Scene:
         good: error ratio of both arms, and of the canary before the fault.
         bad: error ratio of the canary from the fault on.
         fault_seconds: when it begins; infinite for a good release.
-        looks, look_seconds: how many looks there are, and the time between two.
+        seconds: how long the judges look.
+        look_seconds: between two looks.
     """
 
     number: int
@@ -35,13 +34,18 @@ class Scene:
     good: float
     bad: float
     fault_seconds: float
-    looks: int
+    seconds: float
     look_seconds: float
 
     @property
     def at_seconds(self) -> FloatArray:
         """Times of the looks, shape [T]."""
-        return self.look_seconds * np.arange(1, self.looks + 1, dtype=np.float64)
+        return look_seconds(self.seconds, self.look_seconds)
+
+    @property
+    def start_seconds(self) -> float:
+        """From when delays are counted: the fault, or the begin of the judge where there is none."""
+        return self.fault_seconds if math.isfinite(self.fault_seconds) else 0.0
 
 
 def draw(scene: Scene, *, seed: int, chunk: int) -> IntArray:
@@ -51,16 +55,14 @@ def draw(scene: Scene, *, seed: int, chunk: int) -> IntArray:
         shape [256, T, 4]: canary requests, canary errors, stable requests, stable errors.
     """
     key = np.random.SeedSequence(seed, spawn_key=(chunk, _STREAM, scene.number))
-    rng = np.random.Generator(np.random.PCG64DXSM(key))
-    ends = scene.at_seconds
-    after = np.clip(ends - scene.fault_seconds, 0.0, scene.look_seconds) / scene.look_seconds  # of each look, [T]
-    bad = scene.good + (scene.bad - scene.good) * after
-    canary = scene.rate_per_second * scene.share * scene.look_seconds
-    stable = scene.rate_per_second * (1 - scene.share) * scene.look_seconds
-    counts = np.empty((CHUNK, scene.looks, 4), dtype=np.int64)
-    for place, requests, ratio in ((0, canary, bad), (2, stable, np.full_like(bad, scene.good))):
-        failed = rng.poisson(requests * ratio, size=(CHUNK, scene.looks))
-        passed = rng.poisson(requests * (1 - ratio), size=(CHUNK, scene.looks))
-        np.cumsum(failed + passed, axis=1, out=counts[:, :, place])
-        np.cumsum(failed, axis=1, out=counts[:, :, place + 1])
-    return counts
+    return draw_counts(
+        np.random.Generator(np.random.PCG64DXSM(key)),
+        CHUNK,
+        scene.seconds,
+        scene.rate_per_second,
+        scene.share,
+        scene.good,
+        scene.bad,
+        fault_at=scene.start_seconds,
+        bin_seconds=scene.look_seconds,
+    )

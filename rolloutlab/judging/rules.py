@@ -52,6 +52,8 @@ def rules_of(name: str, words: StrategyWords | None, look_seconds: float) -> tup
             window_seconds=metric.window_seconds,
             interval_seconds=max(interval, look_seconds),
             failure_limit=metric.failure_limit,
+            count=(metric.count or None) if metric.interval_seconds is not None else 1,
+            full_window=metric.initial_delay_seconds >= metric.window_seconds,
         )
         if all(rule != one for one in found):
             found.append(rule)

@@ -64,7 +64,7 @@ class Plan:
             good=ratio,
             bad=ratio if bad is None else bad,
             fault_seconds=math.inf if bad is None else bench.fault_seconds,
-            looks=math.floor(length / look + 1e-9),
+            seconds=look * math.floor(length / look + 1e-9),
             look_seconds=look,
         )
 
@@ -104,10 +104,10 @@ def cards(plan: Plan, *, seed: int, jobs: int, tell: Callable[[int], None] = lam
 
 
 def _good(plan: Plan, seed: int, jobs: int, tell: Callable[[int], None]) -> dict[str, Done]:
-    own = np.array([[one.judge.threshold] for one in plan.entrants])
+    own = _own_thresholds(plan.entrants)
     tasks = tasks_of("good", plan.scene(_GOOD), plan.entrants, own, seed=seed, runs=plan.runs)
     if plan.comparative:
-        theirs = np.array([[one.judge.threshold] for one in plan.comparative])
+        theirs = _own_thresholds(plan.comparative)
         scene = plan.scene(_HARDEST, good=plan.bench.pooled)
         tasks += tasks_of("hardest", scene, plan.comparative, theirs, seed=seed, runs=plan.runs)
     tasks += tasks_of("day", plan.scene(_DAY, day=True), plan.entrants, own, seed=seed, runs=plan.fewer)
@@ -125,6 +125,11 @@ def _bad(
         scene = plan.scene(_EFFECT + number, bad=ratio)
         tasks += tasks_of(f"{ratio}", scene, plan.entrants, levels[:, :2], seed=seed, runs=plan.fewer)
     return _run(tasks, jobs, tell)
+
+
+def _own_thresholds(entrants: Sequence[Entrant]) -> FloatArray:
+    """The thresholds that the judges come with, shape [E, 1]."""
+    return np.array([[one.judge.threshold] for one in entrants])
 
 
 def _levels(entrant: Entrant, match: Matched | None) -> list[float]:
@@ -154,7 +159,3 @@ def run(plans: Sequence[Plan], *, seed: int, jobs: int, on_progress: Progress | 
     for plan in plans:
         yield cards(plan, seed=seed, jobs=jobs, tell=tell)
 
-
-def own_thresholds(entrants: Sequence[Entrant]) -> FloatArray:
-    """The thresholds that the judges come with, shape [E, 1]."""
-    return np.array([[one.judge.threshold] for one in entrants])

@@ -1,0 +1,103 @@
+"""The judges that meet on a bench: the usual rules, the sequential tests, and what the scenario itself asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from rolloutlab.judging.bench import Bench, Rule
+from rolloutlab.judging.entrant import Entrant
+from scenarios.errors import unknown
+from scenarios.units import duration_text, share_text
+from strategies.judges import REGISTRY, make
+
+WINDOW_SECONDS: Final = 300.0  #: of the usual rate[5m]
+
+
+def field(bench: Bench) -> list[Entrant]:
+    """Every judge, set up for a bench: told its weight and alpha, and where it needs them p0 and p1."""
+    return [*_own(bench), *_sequential(bench), *_rules(bench)]
+
+
+def chosen(bench: Bench, names: Sequence[str]) -> list[Entrant]:
+    """Those of the field that are asked for, by their own name or by that of their kind; no name asks for all.
+
+    Raises:
+        ScenarioError: a name that nobody has.
+    """
+    whole = field(bench)
+    known = dict.fromkeys([*(one.name for one in whole), *(one.kind for one in whole)])
+    for name in names:
+        if name not in known:
+            raise unknown(name, known, field="--judge", what="judge")
+    return [one for one in whole if not names or one.name in names or one.kind in names]
+
+
+def _one(kind: str, name: str, label: str, about: str, settings: dict[str, Any], **more: Any) -> Entrant:
+    return Entrant(name=name, label=label, kind=kind, about=about, judge=make(kind, **settings), **more)
+
+
+def _sequential(bench: Bench) -> Iterator[Entrant]:
+    alpha, share = bench.alpha, bench.share
+    effect = {"p0": bench.p0, "p1": bench.p1}
+    yield _one(
+        "ripr_oracle", "ripr-oracle", "RIPr, told both ratios", "the e-test with the fault's own numbers: nobody has them",
+        {"alpha": alpha, "share": share, **effect}, knows_fault=True,
+    )  # fmt: skip
+    yield _one("ripr", "ripr", "RIPr", "e-test that learns both ratios as it goes", {"alpha": alpha})
+    for k in (10, 100):
+        about = f"of all errors, how many fell on the canary; prior for {'large' if k == 10 else 'small'} changes"
+        settings = {"alpha": alpha, "share": share, "k": float(k)}
+        yield _one("lindon_malek", f"lindon-malek-{k}", f"Lindon-Malek, k = {k}", about, settings)
+
+
+def _rules(bench: Bench) -> Iterator[Entrant]:
+    """Lines under the error ratio, half way between good and bad."""
+    line = (bench.p0 + bench.p1) / 2
+    text = f"rate[5m] > {_percent(line)}"
+    for hold in (0, 60, 300):
+        yield _one(
+            "threshold", f"rate-for-{duration_text(hold)}", f"{text}, for {duration_text(hold)}",
+            "an alert rule on the canary's error ratio", {"line": line, "for_seconds": float(hold)},
+            knows_baseline=True, window_seconds=WINDOW_SECONDS, hold_seconds=float(hold), evaluates_seconds=15.0,
+        )  # fmt: skip
+    for every, limit in ((60, 0), (60, 3), (300, 3)):
+        yield _one(
+            "failure_limit", f"argo-{duration_text(every)}-limit-{limit}",
+            f"{text}, Argo {duration_text(every)}, failureLimit {limit}",
+            "an AnalysisRun that counts failed measurements",
+            {"line": line, "every_seconds": float(every), "failure_limit": limit},
+            knows_baseline=True, window_seconds=WINDOW_SECONDS, hold_seconds=float(every * limit),
+            evaluates_seconds=float(every),
+        )  # fmt: skip
+
+
+def _own(bench: Bench) -> Iterator[Entrant]:
+    for number, rule in enumerate(bench.rules):
+        yield _yours(rule, "yours" if number == 0 else f"yours-{number + 1}")
+
+
+def _yours(rule: Rule, name: str) -> Entrant:
+    label = f"yours: rate[{duration_text(rule.window_seconds)}] > {_percent(rule.line)}"
+    label += f" each {duration_text(rule.interval_seconds)}, failureLimit {rule.failure_limit}"
+    settings: dict[str, Any] = {
+        "line": rule.line,
+        "window_seconds": rule.window_seconds,
+        "every_seconds": rule.interval_seconds,
+        "failure_limit": rule.failure_limit,
+        "count": rule.count,
+        "full_window": rule.full_window,
+    }
+    return _one(
+        "failure_limit", name, label, f"{rule.name} of the scenario", settings,
+        knows_baseline=True, window_seconds=rule.window_seconds if rule.full_window else 0.0,
+        hold_seconds=rule.failure_limit * rule.interval_seconds, evaluates_seconds=rule.interval_seconds, yours=True,
+    )  # fmt: skip
+
+
+def _percent(ratio: float) -> str:
+    return share_text(float(f"{ratio:.4g}"))
+
+
+#: kinds that a bench does not have yet a place for: none
+KINDS: Final = tuple(REGISTRY)
