@@ -11,6 +11,8 @@ COMMANDS = {
     "simulate": ("simulate", "Run the strategies of a scenario, or trace one replication."),
     "compare": ("compare", "Run them and tell how they differ in the same worlds."),
     "predict": ("predict", "Say what a manifest would do to a release, good or bad."),
+    "judge": ("judge", "Say how often each judge is wrong, how late, and how far from the limit."),
+    "samplesize": ("samplesize", "Say how many requests it takes to see a change."),
     "demo": ("demo", "Compare rolling, blue-green and canary over five releases."),
     "scenarios": ("scenarios", "List, show and validate scenario files."),
     "schema": ("schema", "Print the JSON Schema of scenario files."),

@@ -9,7 +9,7 @@ from rolloutlab.judging.bench import Bench, Rule
 from rolloutlab.judging.entrant import Entrant
 from scenarios.errors import unknown
 from scenarios.units import duration_text, share_text
-from strategies.judges import REGISTRY, make
+from strategies.judges import make
 
 WINDOW_SECONDS: Final = 300.0  #: of the usual rate[5m]
 
@@ -64,7 +64,7 @@ def _rules(bench: Bench) -> Iterator[Entrant]:
     for every, limit in ((60, 0), (60, 3), (300, 3)):
         yield _one(
             "failure_limit", f"argo-{duration_text(every)}-limit-{limit}",
-            f"{text}, Argo {duration_text(every)}, failureLimit {limit}",
+            f"{text}, Argo {duration_text(every)}, limit {limit}",
             "an AnalysisRun that counts failed measurements",
             {"line": line, "every_seconds": float(every), "failure_limit": limit},
             knows_baseline=True, window_seconds=WINDOW_SECONDS, hold_seconds=float(every * limit),
@@ -79,7 +79,7 @@ def _own(bench: Bench) -> Iterator[Entrant]:
 
 def _yours(rule: Rule, name: str) -> Entrant:
     label = f"yours: rate[{duration_text(rule.window_seconds)}] > {_percent(rule.line)}"
-    label += f" each {duration_text(rule.interval_seconds)}, failureLimit {rule.failure_limit}"
+    label += f" each {duration_text(rule.interval_seconds)}, limit {rule.failure_limit}"
     settings: dict[str, Any] = {
         "line": rule.line,
         "window_seconds": rule.window_seconds,
@@ -96,8 +96,5 @@ def _yours(rule: Rule, name: str) -> Entrant:
 
 
 def _percent(ratio: float) -> str:
-    return share_text(float(f"{ratio:.4g}"))
+    return share_text(float(f"{ratio:.3g}"))
 
-
-#: kinds that a bench does not have yet a place for: none
-KINDS: Final = tuple(REGISTRY)
