@@ -85,8 +85,8 @@ def groups(node: Aggregate, labels: tuple[Labels, ...]) -> dict[Labels, list[int
     return dict(sorted(found.items()))
 
 
-def aggregate(node: Aggregate, table: Table, number: FloatArray | None) -> Table:
-    """One value for each group; `number` is the parameter of `quantile`, shape [R]."""
+def aggregate(node: Aggregate, table: Table, number: FloatArray | None, *, one_is_steady: bool) -> Table:
+    """One value for each group; `number` is the parameter of `quantile`, shape [R]; see `Rules.one_is_steady`."""
     found = groups(node, table.labels)
     values = np.zeros((len(found), table.values.shape[1]))
     kept = np.zeros(values.shape, dtype=np.bool_)
@@ -94,6 +94,8 @@ def aggregate(node: Aggregate, table: Table, number: FloatArray | None) -> Table
         inside, there = table.values[rows], table.kept[rows]
         kept[place] = anywhere(there)
         values[place] = REDUCERS[node.op](inside, there) if number is None else value_quantile(number, inside, there)
+        if one_is_steady and node.op in ("stddev", "stdvar"):
+            values[place] = np.where(there.sum(axis=0) == 1, 0.0, values[place])
     return Table(tuple(found), values, kept)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def evaluate_each(
     if times.shape != (source.replications,):
         raise ValueError(f"at_ms must have shape ({source.replications},), got {times.shape}")
     if lookback_ms is not None:
-        rules = Rules(rules.left_open, rules.clamp_first, rules.merge_close, lookback_ms)
+        rules = replace(rules, lookback_ms=lookback_ms)
     run = Evaluation(source, rules, times, np.ones(times.shape, dtype=np.bool_))
     with np.errstate(all="ignore"):
         value = run.value(query.root, times)

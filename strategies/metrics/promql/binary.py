@@ -26,7 +26,9 @@ def of_scalars(node: Binary, left: FloatArray, right: FloatArray) -> FloatArray:
     return ARITHMETIC[node.op](left, right)
 
 
-def with_scalar(node: Binary, table: Table, number: FloatArray, report: Report, *, number_first: bool) -> Table:
+def with_scalar(
+    node: Binary, table: Table, number: FloatArray, report: Report, *, number_first: bool, names_stay: bool
+) -> Table:
     """A vector and a number; a comparison without `bool` keeps the series that satisfy it, with their values."""
     numbers = np.ascontiguousarray(np.broadcast_to(number, table.values.shape))
     left, right = (numbers, table.values) if number_first else (table.values, numbers)
@@ -37,7 +39,8 @@ def with_scalar(node: Binary, table: Table, number: FloatArray, report: Report, 
         values = holds.astype(np.float64)
     else:
         values = ARITHMETIC[node.op](left, right)
-    return collect([without_name(key) for key in table.labels], values, table.kept, _twice(report))
+    labels = table.labels if names_stay else [without_name(key) for key in table.labels]
+    return collect(labels, values, table.kept, _twice(report))
 
 
 def _twice(report: Report) -> Callable[[BoolArray], None]:
@@ -54,9 +57,9 @@ class _Pairs(NamedTuple):
     ones: list[list[int]]  #: rows of the side of one with the same match group, when there is more than one
 
 
-def of_vectors(node: Binary, left: Table, right: Table, report: Report) -> Table:
+def of_vectors(node: Binary, left: Table, right: Table, report: Report, *, names_stay: bool) -> Table:
     """Two vectors: each series meets the one of the other side in its match group."""
-    names_stay = node.op in COMPARISONS and not node.as_bool
+    names_stay = names_stay or (node.op in COMPARISONS and not node.as_bool)
     pairs = _pairs(left.labels, right.labels, node.matching, names_stay)
     one_side = left if node.matching.many == "right" else right
     both = anywhere(left.kept) & anywhere(right.kept)

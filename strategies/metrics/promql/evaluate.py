@@ -144,7 +144,8 @@ class Evaluation:
             return aggregate.by_value(node, self.table(node.node, at_ms), node.param.value)
         number = None if node.param is None else self.number(node.param, at_ms)
         if number is None or node.op == "quantile":
-            return aggregate.aggregate(node, self.table(node.node, at_ms), number)
+            steady = self.rules.one_is_steady
+            return aggregate.aggregate(node, self.table(node.node, at_ms), number, one_is_steady=steady)
         wrong = ~(np.abs(number) < 2.0**63)
         if wrong.any():
             self.fail(wrong, f"the parameter of {node.op} is no whole number that a machine can hold", node.place)
@@ -153,12 +154,16 @@ class Evaluation:
     def _binary(self, node: Binary, at_ms: IntArray) -> Value:
         left, right = self.value(node.left, at_ms), self.value(node.right, at_ms)
         report = self.reporter(node.place)
+        stay = node.op == "atan2" and self.rules.atan2_keeps_name
         if isinstance(left, Table) and isinstance(right, Table):
-            return (binary.of_sets if node.op in SETS else binary.of_vectors)(node, left, right, report)
+            if node.op in SETS:
+                return binary.of_sets(node, left, right, report)
+            return binary.of_vectors(node, left, right, report, names_stay=stay)
         if isinstance(left, Table):
-            return binary.with_scalar(node, left, cast("FloatArray", right), report, number_first=False)
+            number = cast("FloatArray", right)
+            return binary.with_scalar(node, left, number, report, number_first=False, names_stay=stay)
         if isinstance(right, Table):
-            return binary.with_scalar(node, right, left, report, number_first=True)
+            return binary.with_scalar(node, right, left, report, number_first=True, names_stay=stay)
         return binary.of_scalars(node, left, right)
 
     def _negate(self, node: Negate, at_ms: IntArray) -> Value:
