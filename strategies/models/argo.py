@@ -4,8 +4,10 @@ Pure functions of integers, called at every reconcile of a Monte Carlo; nothing 
 Argo's own: 0..max_weight (100 unless the router says otherwise). A ReplicaSet is a pair `(spec, available)`. Every
 answer is `(canary, stable)` in pods. `basic_weights` and `basic_counts` are public and stable.
 
-Source: argoproj/argo-rollouts v1.10.0, `utils/replicaset/canary.go`, `rollout/{canary,replicaset,trafficrouting}.go`.
-What differs on purpose is listed in docs/reference/replica-maths.md.
+Source: argoproj/argo-rollouts, `utils/replicaset/canary.go` @01240d81b, `rollout/canary.go` @737ca89b4 and
+`rollout/replicaset.go` @4dc0a4e4b (`cleanupUnhealthyReplicas`); for `abort_weights` also `rollout/trafficrouting.go`
+of v1.10.0 (@424f7fa87 follows the available stable pods, too, but knows no steps). What differs on purpose is listed in
+docs/reference/replica-maths.md.
 """
 
 from __future__ import annotations

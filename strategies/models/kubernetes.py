@@ -5,9 +5,10 @@ Pure functions of plain integers and seconds: no state, no clock. The caller kee
 resolved are taken as they are, and nothing but the answer is allocated.
 
 A ReplicaSet is a pair `(spec, available)`: the wanted number of pods, and the pods that have been Ready for
-minReadySeconds. Sources: kubernetes/kubernetes v1.34.0, `pkg/controller/deployment/{rolling,sync}.go`,
-`pkg/controller/deployment/util/deployment_util.go`, `pkg/kubelet/prober/worker.go`,
-`pkg/kubelet/{kubelet,kuberuntime/kuberuntime_manager}.go`, and client-go v0.34.0 `util/flowcontrol/backoff.go`.
+minReadySeconds. Sources, all in kubernetes/kubernetes: `pkg/controller/deployment/rolling.go` @95f08499d, `sync.go`
+@737067c1d and `util/deployment_util.go` @277391ee7 beside it; `pkg/kubelet/prober/worker.go` @00421113e and
+`prober_manager.go` @0181833db; `pkg/kubelet/kubelet.go` @000d95431 (the cap of 300 s: @d8302640b),
+`pkg/kubelet/kuberuntime/kuberuntime_manager.go` @83f7b41cf, and client-go `util/flowcontrol/backoff.go` @5667ebd4f.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -59,6 +60,38 @@ def test_a_surge_never_makes_the_weight_worse(replicas: int, weight: int) -> Non
     assert distance(1) <= distance(0) + Fraction(1, 10**9)
 
 
+@given(st.integers(2, 60), st.integers(1, 99), st.booleans())
+def test_no_split_is_nearer(replicas: int, weight: int, surge: bool) -> None:
+    # Of all splits that keep a pod of each revision, not only of the candidates that are tried.
+    assume(surge or NO_CANDIDATE.get(replicas) != weight)
+    splits = [(pods, total) for total in range(replicas, replicas + 1 + surge) for pods in range(1, total)]
+    nearest = min(abs(Fraction(100 * pods, total) - weight) for pods, total in splits)
+    canary, stable = argo.basic_weights(replicas, weight, int(surge))
+    assert abs(Fraction(100 * canary, canary + stable) - weight) <= nearest + Fraction(1, 10**9)
+
+
+@given(st.integers(1, 200), st.tuples(WEIGHT, WEIGHT).map(sorted), st.integers(0, 3))
+def test_more_weight_is_never_fewer_canaries(replicas: int, weights: list[int], surge: int) -> None:
+    assume(surge or NO_CANDIDATE.get(replicas) not in weights)
+    (few, rest), (many, others) = (argo.basic_weights(replicas, weight, surge) for weight in weights)
+    assert few <= many
+    assert few * (many + others) <= many * (few + rest)  # nor a smaller share
+
+
+@given(st.integers(0, 200), WEIGHT, st.integers(0, 3), st.integers(1, 10))
+def test_the_scale_of_the_weights_does_not_matter(replicas: int, weight: int, surge: int, power: int) -> None:
+    scale = 2**power  # exact in floating point, so that ties stay ties
+    assert argo.basic_weights(replicas, scale * weight, surge, scale * 100) == argo.basic_weights(
+        replicas, weight, surge
+    )
+
+
+def test_coarse_weights_with_a_quarter_of_surge() -> None:
+    # Asked for 10 %: below 9 replicas the nearest is one canary beside all the others, at 10 it is one of them.
+    counts = {replicas: argo.basic_weights(replicas, 10, "25%") for replicas in (1, 2, 3, 4, 5, 10)}
+    assert counts == {1: (1, 1), 2: (1, 2), 3: (1, 3), 4: (1, 4), 5: (1, 5), 10: (1, 9)}
+
+
 @given(st.integers(1, 100), WEIGHT, LIMIT)
 def test_a_surge_in_per_cent_is_the_same_surge(replicas: int, weight: int, surge: int | str) -> None:
     pods, _ = resolve_fenceposts(surge, 1, replicas)
@@ -83,14 +116,68 @@ def test_a_reconcile_keeps_to_its_limits(
     assert min(counts) >= 0
     before = canary[0] + stable[0] + older
     assert sum(counts) + older <= max(before, replicas + up)
-    if older:
-        assert counts[0] >= canary[0]
-        assert counts[1] >= stable[0]
+    if older:  # only up, stable first, as far as the surge allows
+        want_canary, want_stable = argo.basic_weights(replicas, weight, up)
+        room = max(0, replicas + up - before)
+        assert counts[1] == max(stable[0], min(want_stable, stable[0] + room))
+        assert counts[0] == max(canary[0], min(want_canary, canary[0] + room - counts[1] + stable[0]))
     available = min(canary) + min(stable)
     kept = min(canary[1], counts[0]) + min(stable[1], counts[1])
     least = replicas - max_unavailable(down, replicas)
     # A ReplicaSet that is drained may be wholly unavailable, so its pods go first; available ones only down to `least`.
     assert kept >= min(available, least)
+
+
+def _goes_as_far_as_it_may(
+    replicas: int, weight: int, surge: int, unavailable: int, canary: tuple[int, int], stable: tuple[int, int]
+) -> None:
+    """What one reconcile does without older pods, told by what it leaves; `(surge, unavailable)` are not both 0."""
+    want_canary, want_stable = argo.basic_weights(replicas, weight, surge)
+    after = argo.basic_counts(replicas, weight, surge, unavailable, canary, stable)
+    # Up: stable first, then the canary, until both have their size or the surge is used.
+    room = max(0, replicas + surge - canary[0] - stable[0])
+    grown_stable = max(stable[0], min(want_stable, stable[0] + room))
+    grown_canary = max(canary[0], min(want_canary, canary[0] + room - grown_stable + stable[0]))
+    # Down: one of the two, by what all its pods and the available ones of the other have above the least.
+    least = replicas - max_unavailable(unavailable, replicas)
+    increasing = canary[0] <= want_canary
+    drained, goal, want = (stable, grown_stable, want_stable) if increasing else (canary, grown_canary, want_canary)
+    other, other_goal = (canary, grown_canary) if increasing else (stable, grown_stable)
+    after_other, after_drained = after if increasing else after[::-1]
+    spare = min(other) + drained[0] - least  # what a status counts beyond the spec is going anyway
+    if spare <= 0:
+        assert after == (grown_canary, grown_stable)
+        return
+    way_down = goal if drained[0] <= want else max(want, drained[0] - spare)
+    # A surplus (the surge or the replicas were lowered) is taken from the other one, but for as many available pods as
+    # are needed; for those the drained one pays.
+    ready = min(drained[1], way_down)
+    spared = after_other - (other_goal - max(0, other_goal + way_down - replicas - surge))
+    kept = ready + min(other[1], after_other)
+    assert kept >= min(ready + other[1], least)
+    assert spared == 0 or (spared > 0 and kept <= least)
+    assert after_drained == way_down - max(0, after_other + way_down - replicas - surge)
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_every_small_reconcile_goes_as_far_as_it_may(replicas: int) -> None:
+    states = [(spec, available) for spec in range(6) for available in range(spec + 3)]
+    limits = [(surge, unavailable) for surge in range(3) for unavailable in range(3) if surge or unavailable]
+    for (surge, unavailable), weight in itertools.product(limits, (0, 50, 100)):
+        for canary, stable in itertools.product(states, states):
+            _goes_as_far_as_it_may(replicas, weight, surge, unavailable, canary, stable)
+
+
+@given(REPLICAS, WEIGHT, LIMIT, LIMIT, replica_set(lag=2), replica_set(lag=2))
+def test_a_reconcile_goes_as_far_as_it_may(
+    replicas: int,
+    weight: int,
+    surge: int | str,
+    unavailable: int | str,
+    canary: tuple[int, int],
+    stable: tuple[int, int],
+) -> None:
+    _goes_as_far_as_it_may(replicas, weight, *resolve_fenceposts(surge, unavailable, replicas), canary, stable)
 
 
 @given(REPLICAS, WEIGHT, LIMIT, LIMIT, st.integers(0, 60), st.integers(0, 60), st.booleans())
@@ -131,18 +218,9 @@ def test_one_limit_names_the_field() -> None:
         argo.basic_weights(10, 20, -1)
 
 
-@pytest.mark.parametrize(
-    ("canary", "stable", "older_available", "settled"),
-    [  # argo-rollouts utils/replicaset/canary_test.go:1182 TestAtDesiredReplicaCountsForCanary, N = 4
-        ((2, 2), (2, 2), 0, True),
-        ((2, 1), (2, 2), 0, False),
-        ((2, 2), (2, 3), 0, False),
-        ((2, 2), (2, 2), 1, False),
-    ],
-)
-def test_settled(canary: tuple[int, int], stable: tuple[int, int], older_available: int, settled: bool) -> None:
-    wanted = argo.basic_counts(4, 50, 1, 1, canary, (stable[0], 2))
-    assert argo.basic_settled(wanted, canary, stable, older_available) is settled
+@pytest.mark.parametrize(("older_available", "settled"), [(0, True), (1, False)])
+def test_an_available_pod_of_another_revision_keeps_the_step(older_available: int, settled: bool) -> None:
+    assert argo.basic_settled((2, 2), (2, 2), (2, 2), older_available) is settled
 
 
 # --- older revisions -------------------------------------------------------------------------------------------------
@@ -156,7 +234,11 @@ def test_older_pods_go_within_the_budget_but_for_the_unavailable(
     sizes = argo.older_counts(replicas, unavailable, available, older)
     # All that are not available go, which is where Argo has no bound; available ones only down to the minimum.
     assert all(after <= pods for after, (_, pods) in zip(sizes, older, strict=True))
-    assert others + sum(sizes) >= min(available, replicas - max_unavailable(unavailable, replicas))
+    least = replicas - max_unavailable(unavailable, replicas)
+    assert others + sum(sizes) >= min(available, least)
+    assert sum(sizes) == max(0, available - others - max(0, available - least))  # ... and all of these
+    for place, after in enumerate(sizes):
+        assert after == older[place][1] or not any(sizes[:place])  # the newest has gone before the next loses any
 
 
 def test_older_newest_first_and_all_unavailable() -> None:
@@ -175,6 +257,16 @@ def test_routed_canary_carries_its_weight_and_stable_stays(replicas: int, weight
     assert Fraction(weight * replicas, 100) <= canary <= replicas
     assert (canary == 0) == (weight == 0)
     assert weight == 0 or canary >= min(min_pods, replicas)
+
+
+@given(REPLICAS, st.tuples(WEIGHT, WEIGHT).map(sorted), st.integers(0, 50))
+def test_more_weight_is_more_canaries_and_less_stable(replicas: int, weights: list[int], min_pods: int) -> None:
+    fewer, more = (argo.routed_counts(replicas, weight, min_pods=min_pods) for weight in weights)
+    assert fewer[0] <= more[0]
+    (canary, stable), after = (argo.dynamic_counts(replicas, weight, min_pods=min_pods) for weight in weights)
+    assert canary <= after[0]
+    assert stable >= after[1]
+    assert sum(argo.dynamic_counts(replicas, weights[0])) in (replicas, replicas + 1)  # each side is rounded up
 
 
 @given(REPLICAS, WEIGHT, WEIGHT)
@@ -202,6 +294,23 @@ def test_a_dynamic_abort_comes_down_to_zero(replicas: int, step_weights: list[in
     assert (canary, stable) == (0, replicas)
 
 
+@given(REPLICAS, st.lists(WEIGHT, max_size=6), st.data())
+def test_a_dynamic_abort_moves_traffic_onto_stable_pods_that_are_there(
+    replicas: int, step_weights: list[int], data: st.DataObject
+) -> None:
+    canary, stable = data.draw(st.integers(0, replicas)), data.draw(st.integers(0, replicas))
+    current = data.draw(WEIGHT)
+    desired, traffic = argo.abort_weights(replicas, step_weights, canary, stable, current)
+    pods = max(canary, replicas - stable)
+    below = [weight for weight in step_weights if -(-weight * replicas // 100) < pods]
+    assert desired == (below[-1] if below else 0)
+    carried = 100 * stable // replicas
+    assert traffic == current or 100 - traffic <= carried
+    # Down to the step once its stable pods are there; below the last step, as far as those that are there carry it.
+    goal = 100 - carried if desired == 0 else desired if carried >= 100 - desired else current
+    assert traffic == min(current, goal)
+
+
 def test_a_dynamic_abort_waits_for_stable_pods() -> None:
     # The last step below the canary's pods counts, not the least one.
     assert argo.abort_weights(10, [20, 40, 60], 8, 2, 80) == (60, 80)
@@ -211,5 +320,8 @@ def test_a_dynamic_abort_waits_for_stable_pods() -> None:
     assert argo.abort_weights(10, [20, 60], 6, 8, 60) == (20, 20)
     assert argo.abort_weights(10, [20, 60], 2, 8, 20) == (0, 20)
     assert argo.abort_weights(10, [20, 60], 2, 9, 20) == (0, 10)
+    # 3 of 5 stable pods carry 60 %, enough for the step of 50; without steps 1 of 5 takes over its 20 %.
+    assert argo.abort_weights(5, [50], 4, 3, 100) == (50, 50)
+    assert argo.abort_weights(5, [], 4, 1, 100) == (0, 80)
     assert argo.abort_weights(0, [20], 0, 0, 20) == (0, 0)
     assert argo.abort_weights(10, [], 0, 4) == (0, 60)

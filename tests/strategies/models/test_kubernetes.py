@@ -73,6 +73,36 @@ def test_a_sync_keeps_to_its_limits(
         assert kept >= min(available, replicas - kubernetes.max_unavailable(down, replicas))
 
 
+@given(
+    st.integers(1, 20),
+    st.integers(0, 5),
+    st.integers(0, 20),
+    st.none() | replica_set(25),
+    st.lists(replica_set(12), max_size=3),
+)
+def test_a_sync_goes_as_far_as_it_may(
+    replicas: int, surge: int, unavailable: int, new: tuple[int, int] | None, old: list[tuple[int, int]]
+) -> None:
+    up, down = kubernetes.resolve_fenceposts(surge, unavailable, replicas)
+    size, sizes = kubernetes.rolling_sync(replicas, up, down, new, old)
+    spec, available = new or (0, 0)
+    total = sum(pods for pods, _ in old)
+    # The new one: to its size at once when it is too large, else as far as the surge allows.
+    assert size == (replicas if spec > replicas else min(replicas, spec + max(0, replicas + up - total - spec)))
+    if new is not None and size != spec:
+        assert sizes == [pods for pods, _ in old]
+        return
+    # The old ones: what the available new pods leave of the least that must stay.
+    least = replicas - kubernetes.max_unavailable(down, replicas)
+    assert sum(sizes) == min(total, max(0, least - available))
+    lost = [after < ready for after, (_, ready) in zip(sizes, old, strict=True)]
+    unready = [after > ready for after, (_, ready) in zip(sizes, old, strict=True)]
+    assert not (any(lost) and any(unready))  # no available pod goes before the last one that is not
+    for place, (after, (pods, _)) in enumerate(zip(sizes, old, strict=True)):
+        assert after == pods or not any(unready[:place])  # the oldest first, of those ...
+        assert not lost[place] or not any(sizes[:place])  # ... and of these
+
+
 @given(REPLICAS, LIMIT, LIMIT, st.lists(st.integers(0, 30), max_size=4), st.booleans())
 def test_instant_pods_bring_it_to_its_end(
     replicas: int, surge: int | str, unavailable: int | str, old: list[int], created: bool
@@ -118,6 +148,8 @@ def test_the_oldest_goes_first_and_the_unavailable_before() -> None:
 
 def test_a_status_that_lags_ends_the_sync_of_the_old() -> None:
     assert kubernetes.old_replicas(10, 2, (10, 10), [(5, 3), (2, 4), (3, 3)]) == [3, 2, 3]
+    # ... unless the budget was used up before; then what it counts may go, of the oldest
+    assert kubernetes.old_replicas(4, 0, (1, 1), [(4, 0), (2, 4)]) == [0, 2]
 
 
 # --- the kubelet ---------------------------------------------------------------------------------------------------

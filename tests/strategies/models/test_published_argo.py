@@ -16,7 +16,11 @@ TABLES: dict[str, Any] = YAML(typ="safe").load(
 
 
 def _named(section: str) -> list[Any]:
-    return [pytest.param(row, id=f"{row['line']}: {row['name']}") for row in TABLES[section]]
+    return [pytest.param(row, id=f"{row.get('row') or row['test']}: {row['name']}") for row in TABLES[section]]
+
+
+def _settings(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in ("name", "row", "test", "expect")}
 
 
 def _pair(value: list[int] | None) -> tuple[int, int] | None:
@@ -26,13 +30,12 @@ def _pair(value: list[int] | None) -> tuple[int, int] | None:
 def test_no_row_was_lost() -> None:
     assert {name: len(rows) for name, rows in TABLES.items()} == {
         "basic": 33 + 3,
-        "basic_answers": 60,
         "routed": 7 + 1,
         "dynamic": 8,
-        "abort": 4,
+        "abort": 2,
+        "settled": 5,
         "weight_to_pods": 7,
         "approximation": 57,
-        "actual_weight_percent": 7,
     }
 
 
@@ -50,29 +53,22 @@ def test_counts_without_a_router(row: dict[str, Any]) -> None:
     assert wanted == _pair(row["expect"])
 
 
-@pytest.mark.parametrize("row", TABLES["basic_answers"], ids=str)
-def test_counts_without_a_router_in_drawn_states(row: list[Any]) -> None:
-    *limits, canary, stable, older, expected = row
-    assert argo.basic_counts(*limits, tuple(canary), tuple(stable), older) == tuple(expected)
-
-
 @pytest.mark.parametrize("row", TABLES["approximation"], ids=str)
 def test_nearest_weight(row: list[int]) -> None:
     replicas, weight, max_weight, max_surge, canary, stable = row
     assert argo.basic_weights(replicas, weight, max_surge, max_weight) == (canary, stable)
 
 
-@pytest.mark.parametrize("row", TABLES["actual_weight_percent"], ids=str)
-def test_actual_weight_with_a_quarter_of_surge(row: list[int]) -> None:
-    replicas, *percents = row
-    for asked, percent in zip((10, 20, 25, 50), percents, strict=True):
-        canary, stable = argo.basic_weights(replicas, asked, "25%")
-        assert round(100 * canary / (canary + stable)) == percent, asked
+@pytest.mark.parametrize("row", TABLES["settled"], ids=str)
+def test_settled(row: list[Any]) -> None:
+    weight, canary, stable, stable_available, settled = row
+    wanted = argo.basic_counts(4, weight, 1, 1, tuple(canary), (stable[0], stable_available))
+    assert argo.basic_settled(wanted, tuple(canary), tuple(stable)) is settled
 
 
 @pytest.mark.parametrize("row", _named("routed"))
 def test_counts_with_a_router(row: dict[str, Any]) -> None:
-    settings = {key: value for key, value in row.items() if key not in ("name", "line", "expect")}
+    settings = _settings(row)
     assert argo.scaled_counts(**settings) == _pair(row["expect"])
     if set(settings) <= {"replicas", "weight", "min_pods"}:
         assert argo.routed_counts(**settings) == _pair(row["expect"])
@@ -98,5 +94,4 @@ def test_counts_with_a_dynamic_stable_scale(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", _named("abort"))
 def test_weight_of_the_router_in_an_abort(row: dict[str, Any]) -> None:
-    settings = {key: value for key, value in row.items() if key not in ("name", "line", "expect")}
-    assert argo.abort_weights(**settings)[1] == row["expect"]
+    assert argo.abort_weights(**_settings(row))[1] == row["expect"]
