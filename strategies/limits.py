@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from strategies.detection_bound import detection_bound, requests_for_detection
 from strategies.exact_power import exact_power
 from strategies.planning import (
+    Sides,
     check_inside,
     check_ratios,
     collect_seconds,
@@ -42,7 +43,7 @@ __all__ = [
     "kl", "information_known", "information_comparative", "evidence",
     "time_known_seconds", "time_comparative_seconds", "minimum_exposure", "smallest_weight_limit",
     "detection_bound", "requests_for_detection", "Efficiency", "efficiency", "measured_ratio",
-    "two_proportions", "power_at", "continuity_corrected", "one_sample", "exact_power", "collect_seconds",
+    "Sides", "two_proportions", "power_at", "continuity_corrected", "one_sample", "exact_power", "collect_seconds",
     "smallest_weight", "zero_failures_bound", "zero_failures_requests", "needed_requests", "have_and_need",
     "leak_seconds",
 ]  # fmt: skip

@@ -221,13 +221,12 @@ def needed_requests(
 
 
 def have_and_need(have: float, need: float) -> str:
-    """What a verdict says of its evidence.
+    """What a verdict says of its evidence: what there is, rounded down, and what it takes, rounded up.
 
-    >>> have_and_need(347.2, 2528.7), have_and_need(3000, 2528.7)
-    ('have 347, need 2,529', 'have 3,000 of 2,529')
+    >>> have_and_need(347.2, 2528.7)
+    'have 347, need 2,529'
     """
-    had, needed = math.floor(have), math.ceil(need)
-    return f"have {had:,}, need {needed:,}" if had < needed else f"have {had:,} of {needed:,}"
+    return f"have {math.floor(have):,}, need {math.ceil(need):,}"
 
 
 # --- what may be asked -------------------------------------------------------------------------------------------
