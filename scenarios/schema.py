@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from scenarios.units import Count, Duration, Mib, Number, Rate, Seconds, Share, duration_text, mib_text
 
 Revision = Literal["stable", "canary"]
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100)]
+LabelValue = Annotated[str, Field(max_length=200)]
 MAX_VARIANTS: Final = 50
 LONGEST_HORIZON_SECONDS: Final = 366 * 86400.0
 
@@ -213,10 +215,43 @@ class People(Model):
     spread: Number = Field(0.5, ge=0, le=3)
 
 
+class Outage(Model):
+    """A time in which no scrape succeeds."""
+
+    from_seconds: Duration = Field(alias="from", description="time since the rollout began")
+    for_seconds: Duration = Field(alias="for", gt=0)
+
+
+class Births(Model):
+    """When a series of a label value begins."""
+
+    codes: Literal["start", "first_event"] = Field(
+        "start",
+        description="of response codes; start: at 0 from the first scrape on; first_event: when it has counted one",
+    )
+
+
+class SeriesLabels(Model):
+    """Label values that tell the series of one revision from the other's."""
+
+    stable: dict[LabelName, LabelValue] = Field({}, max_length=40)
+    canary: dict[LabelName, LabelValue] = Field({}, max_length=40)
+
+
 class Metrics(Model):
     """How measurements come about."""
 
+    source: Literal["router", "pods"] = Field(
+        "router",
+        description="who counts for typed measures; pods: each for itself, and nobody what no pod answered",
+    )
     scrape_interval_seconds: Duration = Field(15.0, alias="scrapeInterval", gt=0)
+    jitter_seconds: Duration = Field(0.0, alias="jitter", description="a scrape comes late by up to this, uniform")
+    missed: Share = Field(0.0, description="share of scrapes that fail, each target by itself")
+    outage: Outage | None = Field(None, description="null: none")
+    lag_seconds: Duration = Field(0.0, alias="lag", description="from a scrape until a query sees it")
+    births: Births = Births()
+    labels: SeriesLabels = SeriesLabels()
     query_seconds: Duration = Field(0.1, alias="query", description="time one query takes")
     buckets_seconds: tuple[Duration, ...] = Field(
         (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
@@ -235,6 +270,13 @@ class Metrics(Model):
                     f"expected rising bounds above 0, got {duration_text(high)} after {duration_text(low)}"
                 )
         return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Metrics:
+        if self.jitter_seconds >= self.scrape_interval_seconds:
+            limit, got = duration_text(self.scrape_interval_seconds), duration_text(self.jitter_seconds)
+            raise ValueError(f"expected a jitter below the scrapeInterval ({limit}), got {got}")
+        return self
 
 
 # --- the release and its faults ----------------------------------------------------------------------------------

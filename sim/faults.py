@@ -117,6 +117,7 @@ def _memory_leak(world: SimulatedCluster, fault: MemoryLeakFault, revision: int)
     if world.clock.now_us and life >= 0:
         for pod in world.pods.active[revision]:
             if pod.ready:
+                pod.leaks_us = world.clock.now_us
                 due = (pod, pod.epoch, "out of memory")
                 world.clock.call_at(world.clock.now_us + life, world.pods.crash_if, due)
 

@@ -50,10 +50,18 @@ class Leaks:
             return
         self._advance()
         self._number += 1
-        bites = self._exposure[pod.revision] + self._pods.leak_of(pod)
+        pod.leak_from = self._exposure[pod.revision]
+        bites = pod.leak_from + self._pods.leak_of(pod)
         if pod.revision not in self._watching:
             self._watching = (*self._watching, pod.revision)
         heappush(self._watched[pod.revision], (bites, self._number, pod, pod.epoch))
+
+    def filled(self, pod: Pod) -> float:
+        """How far the leak of a pod has come by now, as a share of what makes it bite."""
+        if pod.leak_from < 0:
+            return 0.0
+        self._advance()
+        return min((self._exposure[pod.revision] - pod.leak_from) / self._pods.leak_of(pod), 1.0)
 
     def share_pool(self, revision: int, requests: float) -> None:
         """Connections of a pool that all pods share leak with the requests of this revision."""

@@ -12,8 +12,9 @@ from scipy import special
 
 from scenarios.schema import LatencyFault, LatencyLaw, MemoryLeakFault, PoolLeakFault, Scenario, Severity
 from sim import traffic
+from sim.asked import Asked, asked_of
 from sim.seeds import BLOCK, CHUNK, LIVES, stream
-from strategies.effects import Ask, Query, Release
+from strategies.effects import Ask, Release
 
 FloatArray = NDArray[np.float64]
 US: Final = 1_000_000
@@ -92,22 +93,36 @@ class Model:
     fast_classes: int
     regimes: int
     from_start: bool  #: a fault acts from time 0 on, so that regime 0 counts as faulty
-    window_scrapes: int
+    asked: Asked  #: what the questions need
+    window_scrapes: int  #: kept of each series
+    lag_us: int  #: from a scrape until a query sees it
+    even: bool  #: every scrape comes in time and succeeds
     targets: tuple[bool, bool]  #: which revisions the faults sit in: (stable, canary)
+
+    @property
+    def per_pod_measures(self) -> bool:
+        """Typed questions are answered from pods' own series."""
+        return self.scenario.metrics.source == "pods"
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeDraws:
+    """One scrape of a chunk, where scrapes are uneven."""
+
+    late_us: NDArray[np.int64]  #: shape [256], after its time on the grid
+    failed: NDArray[np.bool_]  #: shape [256, 2], at the router and at the cluster's exporters
 
 
 def compile_model(scenario: Scenario, reads: tuple[Ask, ...], *, routed: bool | None = None) -> Model:
     """Read a scenario once, for one strategy that asks `reads`; `routed` overrides what the scenario's router says."""
     law = traffic.law(scenario.traffic, scenario.horizon_seconds)
     limit = scenario.slo.latency_seconds
-    typed = [ask for ask in reads if isinstance(ask, Query)]
-    if any(query.quantity == "latency_quantile" for query in typed):
-        bounds = sorted({*scenario.metrics.buckets_seconds, limit})
-    else:
-        bounds = [limit]
+    asked = asked_of(scenario, reads)
+    bounds = sorted({*asked.bounds_seconds, limit})
     late = sum(1 for fault in scenario.faults if fault.from_seconds > 0 or fault.from_weight is not None)
-    longest = max((query.window_seconds for query in typed), default=0.0)
-    interval = scenario.metrics.scrape_interval_seconds
+    metrics = scenario.metrics
+    interval = metrics.scrape_interval_seconds
+    kept = min(asked.longest_seconds, scenario.horizon_seconds) + metrics.lag_seconds + metrics.jitter_seconds
     return Model(
         scenario=scenario,
         release=Release(
@@ -119,7 +134,7 @@ def compile_model(scenario: Scenario, reads: tuple[Ask, ...], *, routed: bool | 
         reads=reads,
         horizon_us=us(scenario.horizon_seconds),
         interval_us=us(interval),
-        query_us=us(scenario.metrics.query_seconds),
+        query_us=us(metrics.query_seconds),
         law=law,
         knots=law.knots_seconds.tolist(),
         cumulative=law.cumulative.tolist(),
@@ -128,7 +143,10 @@ def compile_model(scenario: Scenario, reads: tuple[Ask, ...], *, routed: bool | 
         fast_classes=bounds.index(limit) + 1,
         regimes=1 + late,
         from_start=late < len(scenario.faults),
-        window_scrapes=math.ceil(min(longest, scenario.horizon_seconds) / interval) + 2,
+        asked=asked,
+        window_scrapes=math.ceil(kept / interval) + 3,
+        lag_us=us(metrics.lag_seconds),
+        even=not (metrics.jitter_seconds or metrics.missed or metrics.outage is not None),
         targets=(
             any(fault.on in ("stable", "both") for fault in scenario.faults),
             any(fault.on in ("canary", "both") for fault in scenario.faults),
@@ -174,6 +192,7 @@ class ChunkDraws:
             delay = np.exp(people.spread * stream(root, chunk, "people").standard_normal((CHUNK, 8)))
             self.approvals_us = whole_us(people.approval_seconds * delay).tolist()
         self._pods: dict[tuple[int, int], PodDraws] = {}
+        self._scrapes: dict[int, ScrapeDraws] = {}
         self.shared_leak: list[float] = self._shared_leak()
 
     def pods(self, revision: int, block: int) -> PodDraws:
@@ -182,6 +201,41 @@ class ChunkDraws:
         if key not in self._pods:
             self._pods[key] = self._draw_pods(revision, block)
         return self._pods[key]
+
+    def scrape(self, k: int) -> ScrapeDraws:
+        """Whether and when scrape k of each replication comes; the last ones are remembered."""
+        if k not in self._scrapes:
+            metrics = self.model.scenario.metrics
+            uniform = stream(self.root, self.chunk, "scrapes", k).random((3, CHUNK))
+            late = (uniform[0] * us(metrics.jitter_seconds)).astype(np.int64)
+            failed = np.less(uniform[1:].T, metrics.missed)
+            if metrics.outage is not None:
+                failed |= self._out(k, late)[:, None]
+            while len(self._scrapes) > 2:
+                del self._scrapes[next(iter(self._scrapes))]
+            self._scrapes[k] = ScrapeDraws(late, failed)
+        return self._scrapes[k]
+
+    def pod_scrapes(self, k: int, pods: int) -> NDArray[np.bool_]:
+        """Which scrapes of pods fail, shape [256, 2, pods]."""
+        metrics = self.model.scenario.metrics
+        failed = np.zeros((CHUNK, 2, pods), dtype=bool)
+        if metrics.missed:
+            for revision in (0, 1):
+                for block in range(-(-pods // BLOCK)):
+                    part = slice(block * BLOCK, min((block + 1) * BLOCK, pods))
+                    uniform = stream(self.root, self.chunk, "scrapes", k, revision, block).random((CHUNK, BLOCK))
+                    failed[:, revision, part] = uniform[:, : part.stop - part.start] < metrics.missed
+        if metrics.outage is not None:
+            failed |= self._out(k, self.scrape(k).late_us)[:, None, None]
+        return failed
+
+    def _out(self, k: int, late_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which replications' scrape k falls into the outage."""
+        outage = self.model.scenario.metrics.outage
+        assert outage is not None, "asked only where there is one"
+        at = np.asarray(self.phase_us) + k * self.model.interval_us + late_us
+        return (at >= us(outage.from_seconds)) & (at < us(outage.from_seconds + outage.for_seconds))
 
     def _draw_pods(self, revision: int, block: int) -> PodDraws:
         service = self.model.scenario.service

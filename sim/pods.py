@@ -34,12 +34,33 @@ class Listener(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """Sees what exporters would show of each pod."""
+
+    def show(self, pod: Pod) -> None:
+        """Something about a pod changed."""
+        ...
+
+    def lost(self, pod: Pod) -> None:
+        """The process of a pod died, and what it had counted with it."""
+        ...
+
+    def read_leaks(self) -> None:
+        """A scrape sees how far leaks by request have come."""
+        ...
+
+    def traffic(self, stable: float, canary: float) -> None:
+        """The shares of the revisions, or what pods do with them, changed."""
+        ...
+
+
 class Pod:
     """One pod. `epoch` is raised when its container dies or it is deleted, so that what was due for it is dropped."""
 
     __slots__ = (
-        "available", "backoff", "born_us", "dead", "draws", "epoch", "exhausted", "leaves_us", "ordinal",
-        "place", "ready", "ready_us", "restarts", "revision", "running_us", "serving", "terminating",
+        "answers_us", "available", "backoff", "born_us", "dead", "draws", "epoch", "exhausted", "gone_us", "leak_from",
+        "leaks_us", "leaves_us", "ordinal", "place", "ready", "ready_us", "restarts", "revision", "running_us",
+        "serving", "terminating",
     )  # fmt: skip
 
     def __init__(self, revision: int, ordinal: int, born_us: int, draws: PodDraws) -> None:
@@ -49,6 +70,10 @@ class Pod:
         self.draws = draws
         self.born_us = born_us
         self.running_us = -1  #: when its container started
+        self.answers_us = -1  #: from when its process can answer, -1 while there is none
+        self.gone_us = -1  #: when it is deleted for good
+        self.leaks_us = -1  #: since when memory leaks by the minute
+        self.leak_from = -1.0  #: requests of a pod of its revision when a leak by request began, -1 before
         self.ready = False
         self.ready_us = -1
         self.available = False
@@ -92,6 +117,7 @@ class Pods:
         self.model, self.draws, self.place, self.clock, self.listener = model, draws, place, clock, listener
         self.spec = [0, 0]
         self.active: list[list[Pod]] = [[], []]
+        self.every: list[list[Pod]] = [[], []]  #: by ordinal, deleted ones too; kept for a watcher only
         self.ready = [0, 0]
         self.available = [0, 0]
         self.serving = [0, 0]
@@ -116,6 +142,7 @@ class Pods:
         self._gone_us = min(self._pre_stop_us + drain, us(service.shutdown.grace_seconds))
         self._timing = ProbeTimes(model)
         self.exposure_hook: Callable[[Pod], None] | None = None  #: told of pods whose leak counts requests
+        self.watcher: Watcher | None = None
 
     # -- wanted size ----------------------------------------------------------------------------------------------
 
@@ -124,7 +151,7 @@ class Pods:
         self.spec[revision] = count
         for _ in range(count):
             pod = self._new(revision, 0)
-            pod.running_us = 0
+            pod.running_us = pod.answers_us = 0
             pod.ready = pod.available = True
             pod.ready_us = 0
             self._serve(pod)
@@ -164,7 +191,14 @@ class Pods:
             self._block[revision] = self.draws.pods(revision, ordinal // BLOCK)
         pod = Pod(revision, ordinal, now, self._block[revision])
         self.active[revision].append(pod)
+        if self.model.asked.per_pod:
+            self.every[revision].append(pod)
+        self._show(pod)
         return pod
+
+    def _show(self, pod: Pod) -> None:
+        if self.watcher is not None:
+            self.watcher.show(pod)
 
     def _count_peak(self) -> None:
         now = self.clock.now_us
@@ -192,6 +226,7 @@ class Pods:
         app_us = pod.draws.started_us[self.place][pod.place] + faults.slow_start_us
         if faults.crash_after_us >= 0:
             self.clock.call_at(now + faults.crash_after_us, self.crash_if, (pod, pod.epoch, "crash"))
+        pod.answers_us = now + app_us
         ready_us, kill_us = self._timing.of(app_us)
         if kill_us is not None:
             self.clock.call_at(now + kill_us, self.crash_if, (pod, pod.epoch, "liveness"))
@@ -199,6 +234,7 @@ class Pods:
         pod.dead = pod.serving or ready_us < app_us
         if pod.dead:
             self.clock.call_at(now + app_us, self._answers, (pod, pod.epoch))
+        self._show(pod)
         if not (0 <= faults.crash_after_us <= ready_us or (kill_us is not None and kill_us <= ready_us)):
             self.clock.call_at(now + ready_us, self._become_ready, (pod, pod.epoch))
 
@@ -220,7 +256,9 @@ class Pods:
         self.clock.call_at(now + pod.draws.lag_in_us[self.place][pod.place], self._join_service, (pod, pod.epoch))
         faults = self.faults[revision]
         if faults.leak_life_us >= 0:
+            pod.leaks_us = now
             self.clock.call_at(now + faults.leak_life_us, self.crash_if, (pod, pod.epoch, "out of memory"))
+        self._show(pod)
         if self.log is not None:
             self.log("pod_ready", pod.name)
         if self.min_ready_us:
@@ -260,6 +298,7 @@ class Pods:
             pod.exhausted = True
             if pod.serving and not pod.dead:
                 self.failing[pod.revision] += 1
+            self._show(pod)
             if self.log is not None:
                 self.log("pool_exhausted", pod.name)
             self.listener.traffic_changed()
@@ -279,6 +318,10 @@ class Pods:
                 self._set_dead(pod, True)
             return
         now = self.clock.now_us
+        if self.watcher is not None:
+            self.watcher.lost(pod)
+        pod.answers_us = pod.leaks_us = -1
+        pod.leak_from = -1.0
         ran_seconds = (now - pod.running_us) / US
         if ran_seconds > kubernetes.CRASH_LOOP_RESET_SECONDS:
             pod.backoff = 0
@@ -295,6 +338,7 @@ class Pods:
             self._set_dead(pod, True)
             self._leave_at(pod, now + pod.draws.lag_out_us[self.place][pod.place] + self._in_flight_us())
         pod.exhausted = False
+        self._show(pod)
         self.clock.call_at(now + us(delay), self._restart, (pod, pod.epoch))
         if was_available:
             self.listener.pods_changed()
@@ -326,6 +370,8 @@ class Pods:
         running = pod.running_us >= 0
         gone = now + self._gone_us if running else now
         self.lives.append((pod.born_us, gone))
+        pod.gone_us = gone
+        self._show(pod)
         if gone > now:
             self._ending.append(gone)
         if self.log is not None:
@@ -358,6 +404,7 @@ class Pods:
             total = self.available[0] + self.available[1]
             if total < self.least_available:
                 self.least_available = total
+        self._show(pod)
 
     # -- traffic --------------------------------------------------------------------------------------------------
 
@@ -367,6 +414,7 @@ class Pods:
         self.in_service[pod.revision].append(pod)
         if pod.dead or pod.exhausted:
             self.failing[pod.revision] += 1
+        self._show(pod)
 
     def _leave_at(self, pod: Pod, at_us: int) -> None:
         """Proxies stop to send requests to a pod; they may have been told to before."""
@@ -384,12 +432,14 @@ class Pods:
         self.in_service[pod.revision].remove(pod)
         if pod.dead or pod.exhausted:
             self.failing[pod.revision] -= 1
+        self._show(pod)
         self.listener.traffic_changed()
 
     def _set_dead(self, pod: Pod, dead: bool) -> None:
         if pod.dead == dead:
             return
         pod.dead = dead
+        self._show(pod)
         if pod.serving:
             if not pod.exhausted:
                 self.failing[pod.revision] += 1 if dead else -1

@@ -1,146 +1,296 @@
-"""What a scrape stores, and how a query is answered from it; the same arithmetic for one replication and for many.
+"""What scrapes store, and how questions are answered from it; the same arithmetic for one replication and for many.
 
-A window of a query holds the scrapes inside `(t - window, t]`; counts are the difference of its last and first scrape
-and nothing is extrapolated. A series exists from the first scrape after the first container of its revision ran: a
-window with fewer than two samples is an empty vector (None), a ratio of 0 to 0 is NaN, as in Prometheus.
+A window holds the samples inside `(t - window, t]`, and rates follow Prometheus' own rules: two samples at least,
+extrapolation to the edges of the window, never below zero. Typed questions and common queries are compiled shapes
+(`sim.shapes`); every other query, and every query over pods, goes through the general evaluator.
+A router's series exists from the first scrape after the first container of its revision ran.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Final
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.asked import typed_text
+from sim.board import Board
 from sim.model import Model
-from strategies.effects import Ask, CountsQuery, Measured, Query
+from sim.pod_ring import PodRing
+from sim.shapes import Counter, Shape, evidence, shape_of, typed_shape, value_of
+from sim.sight import Sight
+from strategies.drive import BadEffect
+from strategies.effects import Ask, CountsQuery, Measured, PromQuery, Query
+from strategies.metrics.exported import Exported, selected
+from strategies.metrics.series import NAME, Matcher
+
+if TYPE_CHECKING:
+    from strategies.metrics.promql import Vector
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 ERRORS: Final = 0  #: column of failed responses; the columns after it are latency classes of successful ones
+NEVER: Final = 1 << 40
+#: of the samples in a window, shape [S, A] each: times of the first and the last in ms, their number, the value of the
+#: first, and by how much the last is more
+Ends: TypeAlias = tuple[IntArray, IntArray, IntArray, IntArray, IntArray]
 
 
 class Store:
-    """A ring of cumulative counters, shape [T, R, V, 1 + C] with T the longest window in scrapes plus two.
+    """A ring of cumulative counters, shape [T, R, V, 1 + C] with T what the longest question needs.
 
     Scrape k of a replication stands in row k mod T. Latency classes are those of `Model.buckets_seconds`.
     """
 
-    def __init__(self, model: Model, replications: int) -> None:
-        self.model = model
-        self.interval_us = model.interval_us
+    def __init__(self, model: Model, replications: int, board: Board | None = None) -> None:
+        self.model, self.facts = model, model.asked.facts
+        self.interval_us, self.lag_us = model.interval_us, model.lag_us
         self.length = model.window_scrapes
         self.counts = np.zeros((self.length, replications, 2, 1 + len(model.buckets_seconds)), dtype=np.int64)
         self.phase_us = np.zeros(replications, dtype=np.int64)
-        # the objective splits the counts of the simulator, but it is no bucket of the histogram that a query reads
-        inside = {*model.scenario.metrics.buckets_seconds, math.inf}
-        ends = [place for place, bound in enumerate(model.buckets_seconds) if bound in inside]
-        self._bounds = tuple(model.buckets_seconds[place] for place in ends)
-        self._first_classes = [0, *(place + 1 for place in ends[:-1])]
-        self.born = np.full((replications, 2), 1 << 40, dtype=np.int64)  #: first scrape with samples of a revision
+        self.born = np.full((replications, 2), NEVER, dtype=np.int64)  #: first scrape with samples of a revision
+        self.pods = PodRing(model, board, self.length) if board is not None else None
+        #: of uneven scrapes: when each came, [T, R], and whether it failed at the router and at the cluster's exporters
+        self.times_us: IntArray | None = None
+        self.failed: BoolArray | None = None
+        if not model.even:
+            self.times_us = np.zeros((self.length, replications), dtype=np.int64)
+            self.failed = np.zeros((self.length, replications, 2), dtype=bool)
+        #: first scrape that shows a failed and a successful response of a revision, where series wait for them
+        self.first: IntArray | None = None
+        if self.facts.codes_born == "first_event":
+            self.first = np.full((replications, 2, 2), NEVER, dtype=np.int64)
+        self._found: dict[tuple[Matcher, ...], tuple[Exported, ...]] = {}
+        self._shapes: dict[Ask, Shape | None] = {}
 
     def put(self, k: int, rows: IntArray | slice, counts: IntArray) -> None:
         """Store scrape k of some replications (or all): rows shape [A], cumulative counts shape [A, V, 1 + C]."""
         self.counts[k % self.length, rows] = counts
+        if self.first is not None:
+            shown = np.stack([counts[..., ERRORS] > 0, counts[..., 1:].any(axis=-1)], axis=-1)
+            self.first[rows] = np.where(shown, np.minimum(self.first[rows], k), self.first[rows])
+
+    def mark(self, k: int, rows: IntArray, time_us: IntArray, failed: BoolArray) -> None:
+        """When scrape k of some replications came (shape [A]), and where it failed (see `failed`; shape [A, 2])."""
+        assert self.times_us is not None, "an even grid is not marked"
+        assert self.failed is not None, "an even grid is not marked"
+        self.times_us[k % self.length, rows] = time_us
+        self.failed[k % self.length, rows] = failed
+
+    def classes(self, bound_seconds: float) -> int:
+        """How many latency classes lie below an upper bound."""
+        return bisect_right(self.model.buckets_seconds, bound_seconds)
+
+    def selected(self, matchers: tuple[Matcher, ...]) -> tuple[Exported, ...]:
+        """The series that a selector finds, before pods are looked at."""
+        if matchers not in self._found:
+            self._found[matchers] = selected(self.facts, matchers)
+        return self._found[matchers]
+
+    # -- answers --------------------------------------------------------------------------------------------------
 
     def measured(self, ask: Ask, rows: IntArray, now_us: IntArray, k: int, at_seconds: list[float]) -> list[Measured]:
-        """The answers to one question; `at_seconds` says when each replication gets its own, the rest as in `answer`."""
-        if isinstance(ask, CountsQuery):
-            return self._so_far(rows, k, at_seconds)
-        if not isinstance(ask, Query):
-            raise NotImplementedError
-        value, requests, errors, empty = self.answer(ask, rows, now_us, np.full(rows.size, k))
-        answers = zip(at_seconds, value.tolist(), requests.tolist(), errors.tolist(), empty.tolist(), strict=True)
-        return [Measured(at, None) if none else Measured(at, v, n, bad) for at, v, n, bad, none in answers]
-
-    def _so_far(self, rows: IntArray, k: int, at_seconds: list[float]) -> list[Measured]:
-        """All requests and errors as of the last scrape; zeros before the first."""
-        counts = self.counts[k % self.length, rows] if k >= 0 else np.zeros_like(self.counts[0, rows])
-        both = np.stack([counts.sum(axis=2), counts[:, :, ERRORS]], axis=2)[:, ::-1]
-        return [
-            Measured(at, None, result=result)
-            for at, result in zip(at_seconds, both.reshape(-1, 4).tolist(), strict=True)
-        ]
-
-    def answer(
-        self, query: Query, rows: IntArray, now_us: IntArray, k: IntArray
-    ) -> tuple[FloatArray, IntArray, IntArray, NDArray[np.bool_]]:
-        """Answer one query in many replications, each at its own time.
+        """The answers to one question in some replications, each asking at its own time.
 
         Args:
-            query: what is asked.
+            ask: the question.
             rows: shape [A], replications.
             now_us: shape [A], when each asks.
-            k: shape [A], the last scrape of each, -1 before the first.
+            k: the last scrape of all of them, -1 before the first.
+            at_seconds: A times at which they are answered.
+        """
+        if isinstance(ask, CountsQuery):
+            return self._so_far(rows, now_us, k, at_seconds)
+        shape = self.shape(ask)
+        if isinstance(ask, Query):
+            value, requests, errors, empty = (
+                self.answer(shape, rows, now_us, k) if shape is not None else self._of_pods(ask, rows, now_us, k)
+            )
+            answers = zip(at_seconds, value.tolist(), requests.tolist(), errors.tolist(), empty.tolist(), strict=True)
+            return [Measured(at, None) if none else Measured(at, v, n, bad) for at, v, n, bad, none in answers]
+        if shape is not None:
+            value, _, _, empty = self.answer(shape, rows, now_us, k)
+            pairs = zip(at_seconds, value.tolist(), empty.tolist(), strict=True)
+            return [Measured(at, None, result=[]) if none else Measured(at, v, result=[v]) for at, v, none in pairs]
+        return self._general(ask, rows, now_us, k, at_seconds)
+
+    def shape(self, ask: Query | PromQuery) -> Shape | None:
+        """The compiled form of a question; None when the general evaluator must answer it."""
+        if ask not in self._shapes:
+            self._shapes[ask] = self._compiled(ask)
+        return self._shapes[ask]
+
+    def _compiled(self, ask: Query | PromQuery) -> Shape | None:
+        if isinstance(ask, Query):
+            return None if self.model.per_pod_measures else typed_shape(ask, self.facts, self.classes)
+        return shape_of(self.model.asked.parsed[ask], self.facts, self.classes)
+
+    def answer(
+        self, shape: Shape, rows: IntArray, now_us: IntArray, k: int
+    ) -> tuple[FloatArray, IntArray, IntArray, BoolArray]:
+        """Answer a compiled question.
 
         Returns:
-            value, requests, errors, empty: shape [A]; where `empty` is true nothing was there to measure.
+            value, requests, errors, empty: shape [A]; where `empty` is true nothing was there to measure. Requests and
+            errors are those of a typed question.
         """
-        window_us = round(query.window_seconds * 1e6)
-        oldest = -(
-            (self.phase_us[rows] + window_us - now_us) // self.interval_us
-        )  # ceil((t - window - phase)/interval)
-        # a scrape exactly at t - window is outside the window (Prometheus 3: left-open)
-        oldest += (self.phase_us[rows] + oldest * self.interval_us) == now_us - window_us
-        revisions = {"stable": (0,), "canary": (1,), "all": (0, 1)}[query.revision]
-        total = np.zeros((rows.size, self.counts.shape[3]), dtype=np.int64)
-        empty = np.ones(rows.size, dtype=bool)
-        span = np.zeros(rows.size)
-        for revision in revisions:
-            first = np.maximum(np.maximum(oldest, self.born[rows, revision]), 0)
-            there = k - first >= 1
-            last_row = k % self.length
-            first_row = np.where(there, first, k) % self.length
-            delta = self.counts[last_row, rows, revision] - self.counts[first_row, rows, revision]
-            total += delta * there[:, None]
-            empty &= ~there
-            span = np.maximum(span, np.where(there, (k - first) * (self.interval_us * 1e-6), 0.0))
-        errors = total[:, ERRORS]
-        requests = total.sum(axis=1)
-        return self._value(query, total, errors, requests, span), requests, errors, empty
+        rates, there, increases = self._rates(shape.counters, rows, now_us, k)
+        with np.errstate(all="ignore"):
+            value, kept = value_of(shape.root, rates, there)
+        requests = np.zeros(rows.size, dtype=np.int64)
+        errors = np.zeros(rows.size, dtype=np.int64)
+        for place, failed in evidence(shape):
+            requests += increases[place]
+            if failed:
+                errors += increases[place]
+        return value, requests, errors, ~kept
 
-    def _value(
-        self, query: Query, total: IntArray, errors: IntArray, requests: IntArray, span: FloatArray
-    ) -> FloatArray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if query.quantity == "error_ratio":
-                return errors / requests
-            if query.quantity == "success_ratio":
-                return (requests - errors) / requests
-            if query.quantity == "request_rate":
-                return requests / span
-            buckets = np.add.reduceat(total[:, 1:], self._first_classes, axis=1)
-            return histogram_quantile(query.quantile, buckets, self._bounds)
+    def _rates(
+        self, counters: list[Counter], rows: IntArray, now_us: IntArray, k: int
+    ) -> tuple[FloatArray, BoolArray, IntArray]:
+        """Rate (or increase), whether there is one, and the plain increase of each counter; shape [S, A] each."""
+        from strategies.metrics.promql.extrapolate import extrapolated
+
+        ends = self._even_ends if self.times_us is None else self._uneven_ends
+        first_ms, last_ms, samples, first, increase = ends(counters, rows, now_us, k)
+        there = samples >= 2
+        rates = np.empty(there.shape)
+        for window in {each[3:] for each in counters}:
+            mine = [place for place, each in enumerate(counters) if each[3:] == window]
+            at = slice(None) if len(mine) == len(counters) else mine
+            range_ms, offset_ms, is_rate = window
+            rates[at] = extrapolated(
+                first_ms[at],
+                first[at].astype(np.float64),
+                last_ms[at],
+                increase[at].astype(np.float64),
+                samples[at],
+                now_us // 1000 - offset_ms,
+                range_ms,
+                is_counter=True,
+                is_rate=is_rate,
+            )[0]
+        return rates, there, increase
+
+    def _even_ends(self, counters: list[Counter], rows: IntArray, now_us: IntArray, k: int) -> Ends:
+        """First and last sample of each counter on an even grid, where every scrape succeeds."""
+        phase, interval = self.phase_us[rows], self.interval_us
+        now_ms = now_us // 1000
+        seen = np.minimum(k, (now_us - self.lag_us - phase) // interval)
+        found = np.zeros((5, len(counters), rows.size), dtype=np.int64)
+        spans: dict[tuple[int, int, int, int], tuple[IntArray, IntArray, IntArray]] = {}
+        for place, counter in enumerate(counters):
+            revision, born = counter.revision, counter.born
+            key = (revision, born, counter.range_ms, counter.offset_ms)
+            if key not in spans:
+                end_ms = now_ms - counter.offset_ms
+                last = np.minimum(seen, (end_ms * 1000 + 999 - phase) // interval) if counter.offset_ms else seen
+                first = -((phase - (end_ms - counter.range_ms + 1) * 1000) // interval)
+                begun = self.born[rows, revision]
+                if born and self.first is not None:
+                    begun = np.maximum(begun, self.first[rows, revision, born - 1])
+                first = np.maximum(np.maximum(first, begun), 0)
+                there = last > first
+                first = np.where(there, first, last)
+                times = (phase + first * interval) // 1000, (phase + last * interval) // 1000, last - first + 1
+                at_first = self.counts[first % self.length, rows, revision]
+                at_last = self.counts[last % self.length, rows, revision]
+                spans[key] = (np.stack(times), at_first, at_last)
+            times_of, at_first, at_last = spans[key]
+            found[:3, place] = times_of
+            value = _value(at_first, counter.columns)
+            found[3, place], found[4, place] = value, _value(at_last, counter.columns) - value
+        return found[0], found[1], found[2], found[3], found[4]
+
+    def _uneven_ends(self, counters: list[Counter], rows: IntArray, now_us: IntArray, k: int) -> Ends:
+        """The same where scrapes come late or fail: among all samples of the ring."""
+        assert self.failed is not None, "only an uneven grid has scrapes that fail"
+        sight = self.sight(rows, now_us, k)
+        scraped = sight.visible & ~self.failed[sight.places][:, rows, 0].T
+        found = np.zeros((5, len(counters), rows.size), dtype=np.int64)
+        for place, counter in enumerate(counters):
+            counts = self.counts[sight.places][:, rows, counter.revision]
+            value = _value(counts, counter.columns).T
+            end_ms = (now_us // 1000 - counter.offset_ms)[:, None]
+            inside = (sight.times_ms > end_ms - counter.range_ms) & (sight.times_ms <= end_ms)
+            inside &= scraped & (sight.scrapes >= self.born[rows, counter.revision][:, None])
+            if counter.born and self.first is not None:
+                # of responses, not of the bucket: a histogram begins as a whole
+                part = counts[..., :1] if counter.born == 1 else counts[..., 1:]
+                inside &= part.any(axis=2).T
+            first = np.argmax(inside, axis=1)[:, None]
+            last = inside.shape[1] - 1 - np.argmax(inside[:, ::-1], axis=1)[:, None]
+            for line, array, at in ((0, sight.times_ms, first), (1, sight.times_ms, last), (3, value, first)):
+                found[line, place] = np.take_along_axis(array, at, axis=1)[:, 0]
+            found[2, place] = inside.sum(axis=1)
+            found[4, place] = np.take_along_axis(value, last, axis=1)[:, 0] - found[3, place]
+        found[4] *= found[2] >= 2
+        return found[0], found[1], found[2], found[3], found[4]
+
+    def sight(self, rows: IntArray, now_us: IntArray, k: int) -> Sight:
+        """The samples that some replications see, as a source of series."""
+        return Sight(self, rows, now_us, k)
+
+    def _general(
+        self, ask: PromQuery, rows: IntArray, now_us: IntArray, k: int, at_seconds: list[float]
+    ) -> list[Measured]:
+        found = self._evaluated(ask, rows, now_us, k)
+        if isinstance(found, np.ndarray):
+            return [Measured(at, v, result=v) for at, v in zip(at_seconds, found.tolist(), strict=True)]
+        answers = []
+        for row, at in enumerate(at_seconds):
+            numbers = found.numbers(row)
+            answers.append(Measured(at, numbers[0] if numbers else None, result=numbers))
+        return answers
+
+    def _evaluated(self, ask: PromQuery, rows: IntArray, now_us: IntArray, k: int) -> Vector | FloatArray:
+        from strategies.metrics import promql
+
+        query = self.model.asked.parsed[ask]
+        try:
+            found = promql.evaluate(query, self.sight(rows, now_us, k), now_us // 1000)
+        except promql.PromqlError as error:
+            raise BadEffect(f"the query {ask.text!r} fails as Prometheus would let it fail: {error.problem}") from None
+        return found.values if isinstance(found, promql.Scalar) else found
+
+    def _of_pods(
+        self, query: Query, rows: IntArray, now_us: IntArray, k: int
+    ) -> tuple[FloatArray, IntArray, IntArray, BoolArray]:
+        """A typed question answered by the evaluator from pods' own series; returns as `answer` does."""
+        found = self._evaluated(typed_text(query), rows, now_us, k)
+        assert not isinstance(found, np.ndarray), "a typed question is a vector"
+        value, empty = np.full(rows.size, np.nan), np.ones(rows.size, dtype=bool)
+        for values, kept in zip(found.values, found.kept, strict=True):
+            value, empty = np.where(kept, values, value), empty & ~kept
+        sight = self.sight(rows, now_us, k)
+        range_ms = round(query.window_seconds * 1000)
+        every = [Matcher(NAME, "=", "http_requests_total")]
+        if query.revision != "all":
+            every.append(Matcher("revision", "=", query.revision))
+        errors = sight.increase([*every, Matcher("code", "=~", "5..")], now_us // 1000, range_ms)
+        return value, sight.increase(every, now_us // 1000, range_ms), errors, empty
+
+    def _so_far(self, rows: IntArray, now_us: IntArray, k: int, at_seconds: list[float]) -> list[Measured]:
+        """All requests and errors that a query sees now; zeros before the first scrape."""
+        sight = self.sight(rows, now_us, k)
+        seen = sight.visible
+        if self.model.per_pod_measures:
+            assert self.pods is not None, "counts of pods are drawn where they are measured"
+            counts = self.pods.told
+        else:
+            counts = np.stack([self.counts.sum(axis=3), self.counts[..., ERRORS]], axis=3)
+            if self.failed is not None:
+                seen = seen & ~self.failed[sight.places][:, rows, 0].T
+        last = seen.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
+        some = np.asarray(seen.any(axis=1))
+        both = counts[sight.places[last], rows] * some[:, None, None]
+        answers = both[:, ::-1].reshape(-1, 4).tolist()
+        return [Measured(at, None, result=each) for at, each in zip(at_seconds, answers, strict=True)]
 
 
-def histogram_quantile(quantile: float, counts: IntArray, bounds: tuple[float, ...]) -> FloatArray:
-    """The quantile that classic buckets give, by Prometheus' linear interpolation.
-
-    Args:
-        quantile: 0..1.
-        counts: shape [A, C], responses of each bucket, not cumulative.
-        bounds: upper bounds of the C buckets in seconds, the last one infinite.
-
-    Returns:
-        shape [A] in seconds; NaN without responses; the highest finite bound when the quantile lies above it.
-
-    Source:
-        Prometheus `histogram_quantile`, classic histograms.
-
-    >>> histogram_quantile(0.5, np.array([[10, 10, 0]]), (0.1, 0.2, math.inf)).tolist()
-    [0.1]
-    """
-    cumulative = np.cumsum(counts, axis=1)
-    total = cumulative[:, -1]
-    rank = quantile * total
-    bucket = np.minimum((cumulative < rank[:, None]).sum(axis=1), len(bounds) - 1)
-    rows = np.arange(counts.shape[0])
-    upper = np.asarray(bounds)[bucket]
-    lower = np.concatenate([[0.0], np.asarray(bounds)[:-1]])[bucket]
-    before = np.where(bucket > 0, cumulative[rows, bucket - 1], 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inside = lower + (upper - lower) * (rank - before) / counts[rows, bucket]
-    highest = bounds[-2] if len(bounds) > 1 else math.nan
-    value = np.where(np.isinf(upper), highest, inside)
-    return np.where(total > 0, value, np.nan)
+def _value(counts: IntArray, columns: slice) -> IntArray:
+    """A counter: the sum of some of the columns of the last axis."""
+    part: IntArray = counts[..., 0] if columns.stop == 1 else counts[..., columns].sum(axis=-1)
+    return part

@@ -16,7 +16,16 @@ BLOCK: Final = 32
 #: containers of one pod after which the draws of its start-up and leak are used again
 LIVES: Final = 4
 
-_STREAMS: Final = {"world": 0, "pods": 1, "counts": 2, "finish": 3, "requests": 4, "people": 5, "traffic": 6}
+_STREAMS: Final = {
+    "world": 0,
+    "pods": 1,
+    "counts": 2,
+    "finish": 3,
+    "requests": 4,
+    "people": 5,
+    "traffic": 6,
+    "scrapes": 7,
+}
 
 
 def stream(root: int, chunk: int, name: str, *more: int) -> np.random.Generator:

@@ -278,6 +278,8 @@ class SimulatedCluster:
         flow = (stable, self._failing(STABLE), canary, self._failing(CANARY))
         if self.leaks is not None:
             self.leaks.shares_changed(stable, canary)  # also when pods share an unchanged flow anew
+        if self.pods.watcher is not None:
+            self.pods.watcher.traffic(stable, canary)
         if flow == self._flow:
             return
         self._flow = flow

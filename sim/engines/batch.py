@@ -14,10 +14,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.board import Board, BoardRow
 from sim.clock import FAR, Heap
 from sim.engines.plane import Lane, Plane
 from sim.exposure import Exposure
 from sim.model import US, ChunkDraws, Model
+from sim.pod_ring import fitted
 from sim.rows import Ends, Rows, finish
 from sim.scrape import Store
 from sim.seeds import CHUNK, stream
@@ -27,7 +29,8 @@ from strategies.drive import Recorder, Reply, Runtime
 from strategies.effects import Ask, Measured, Strategy
 
 IntArray = NDArray[np.int64]
-#: counts of an interval instead of drawn ones: (rows [A], scrape k or -1 for the end) -> [A, V, G, 1 + C]
+#: counts of an interval instead of drawn ones: (rows [A], scrape k or -1 for the end) -> [A, V, G, 1 + C], or
+#: [A, V, 1 + P, G, 1 + C] where pods are counted one by one (place 0: what no pod tells of)
 Source = Callable[[IntArray, int, Any], IntArray]
 TAIL: Final = -1
 
@@ -55,7 +58,8 @@ class Chunk:
         self.rng = stream(root, chunk, "counts")
         self.finish_rng = stream(root, chunk, "finish")
         self.plane = Plane(model, CHUNK, draws.offset_seconds)
-        self.store = Store(model, CHUNK)
+        self.board = Board(CHUNK, model.regimes, model.release.replicas) if model.asked.per_pod else None
+        self.store = Store(model, CHUNK, self.board)
         self.store.phase_us[:] = draws.phase_us
         self.source, self.tap = source, tap
         self.clocks = [Heap() for _ in range(replications)]
@@ -77,6 +81,9 @@ class Chunk:
         world = SimulatedCluster(self.model, self.draws, row, clock, lane, arrivals, log=log)
         self.lanes.append(lane)
         self.worlds.append(world)
+        if self.board is not None:
+            world.pods.watcher = watcher = BoardRow(self.board, row, world)
+            watcher.traffic(*world.router.shares())
         self.runtimes.append(Runtime(world, self.strategy, self.model.release, record=record))
 
     # -- the run --------------------------------------------------------------------------------------------------
@@ -92,6 +99,8 @@ class Chunk:
         k = 0
         while active.size:
             scrape_us = self.store.phase_us[active] + k * model.interval_us
+            if not model.even:
+                scrape_us += self.draws.scrape(k).late_us[active]
             inside = scrape_us <= model.horizon_us
             self._run_until(active, np.where(inside, scrape_us, model.horizon_us + 1), k - 1)
             stays = inside & self.reading[active]
@@ -152,10 +161,11 @@ class Chunk:
 
     def _scrape(self, rows: IntArray, time_us: IntArray, k: int) -> None:
         counts = self._counts(rows, time_us, k)
-        self.ends.interval(rows, time_us, counts)
         at = slice(None) if rows.size == CHUNK else rows
         self.cumulative[at] += counts[:, :, 0] if counts.shape[2] == 1 else counts.sum(axis=2)
         self.store.put(k, at, self.cumulative[at])
+        if not self.model.even:
+            self.store.mark(k, rows, time_us, self.draws.scrape(k).failed[rows])
         if self.unborn:
             self._bear(rows, time_us, k)
 
@@ -172,17 +182,47 @@ class Chunk:
         born[of_late] = np.where(exists, np.minimum(born[of_late], k), born[of_late])
 
     def _counts(self, rows: IntArray, time_us: IntArray, k: int) -> IntArray:
+        """Counts of an interval, which `ends` and the pods' ring see on the way; shape [A, V, G, 1 + C]."""
         exposure = self.plane.collect(rows, time_us)
-        counts = self.plane.draw(rows, exposure, self.rng) if self.source is None else self.source(rows, k, exposure)
+        board = self.board
+        if board is not None:
+            of_pods = board.collect(rows, self.plane.seen[rows])
+            counts = (
+                self.plane.draw_pods(rows, of_pods, self.rng)
+                if self.source is None
+                else fitted(self.source(rows, k, of_pods), board.pods)
+            )
+        elif self.source is None:
+            counts = self.plane.draw(rows, exposure, self.rng)
+        else:
+            counts = self.source(rows, k, exposure)
         if self.tap is not None:
             self.tap(rows, k, counts)
+        if board is not None:
+            self._put_pods(rows, time_us, k, counts)
+            counts = counts.sum(axis=2)
+        self.ends.interval(rows, time_us, counts)
         return counts
+
+    def _put_pods(self, rows: IntArray, time_us: IntArray, k: int, counts: IntArray) -> None:
+        ring = self.store.pods
+        if k == TAIL or ring is None:
+            return
+        if ring.reads_leaks:
+            for row in rows.tolist():
+                watcher = self.worlds[row].pods.watcher
+                assert watcher is not None, "every world of a chunk with a board has a watcher"
+                watcher.read_leaks()
+        failed, cluster = None, np.zeros(rows.size, dtype=bool)
+        if not self.model.even:
+            failed = self.draws.pod_scrapes(k, ring.board.pods)[rows]
+            cluster = self.draws.scrape(k).failed[rows, 1]
+        ring.put(k, rows, time_us, counts[:, :, 1:].sum(axis=3), failed, cluster)
 
     def _finish(self) -> Rows:
         rows = np.arange(self.count, dtype=np.int64)
         end = np.full(self.count, self.model.horizon_us, dtype=np.int64)
         counts = self._counts(rows, end, TAIL)
-        self.ends.interval(rows, end, counts)
         self.cumulative[rows] += counts.sum(axis=2)
         return finish(self.model, self.draws, self.worlds, self.runtimes, self.ends, self._exposures(), self.finish_rng)
 

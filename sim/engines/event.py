@@ -33,7 +33,8 @@ from strategies.drive import Recorder, Reply
 from strategies.effects import Ask, Strategy
 
 IntArray = NDArray[np.int64]
-#: counts [V, G, 1 + C] of scrape k, or of what follows the last scrape (k = -1), instead of requests
+#: counts [V, G, 1 + C] (or [V, 1 + P, G, 1 + C], pod by pod) of scrape k, or of what follows the last scrape (k = -1),
+#: instead of requests
 Source = Callable[[int], IntArray]
 BLOCK: Final = 4096  #: random numbers drawn at a time
 
@@ -125,15 +126,16 @@ class _Threads:
 class Requests:
     """The data plane of one replication: every request a process, counted when it is answered.
 
-    Attributes worth reading: `counts[revision][regime]` (responses so far: failed, then by latency class), `segments`
-    (as of the batch engine), `first_us` (the first bad response of a revision with a fault in a regime with a fault,
-    -1 before), `last_us` (the last response of each revision).
+    Attributes worth reading: `counts[revision][pod][regime]` (responses since the last scrape: failed, then by latency
+    class; pod 0 stands for those that no pod tells of, or for all where pods are not counted), `segments` (as of the
+    batch engine), `first_us` (the first bad response of a revision with a fault in a regime with a fault, -1 before),
+    `last_us` (the last response of each revision).
     """
 
     def __init__(self, model: Model, clock: SimpyClock, arrivals: Arrivals, rng: np.random.Generator) -> None:
         classes = len(model.buckets_seconds)
         self.model, self.clock, self.arrivals, self.rng = model, clock, arrivals, rng
-        self.counts = [[[0] * (1 + classes) for _ in range(model.regimes)] for _ in range(2)]
+        self.counts = [[self._cells()] for _ in range(2)]
         self.classes = np.zeros((2, model.regimes, classes))
         self.segments: list[Segment] = []
         self.first_us = -1.0
@@ -147,7 +149,7 @@ class Requests:
         self._limit = model.scenario.service.threads
         self._bounds_us = [bound * US for bound in model.buckets_seconds]
         self._uniform = _uniforms(rng)
-        self._counted: IntArray = np.zeros((2, model.regimes, 1 + classes), dtype=np.int64)
+        self._per_pod = model.asked.per_pod
 
     def attach(self, world: SimulatedCluster, ask: Callable[[Ask, Reply], None]) -> None:
         """The world exists now: read what its faults do to response times; `ask` answers its queries."""
@@ -188,10 +190,12 @@ class Requests:
     # -- what the run asks ----------------------------------------------------------------------------------------
 
     def count(self, k: int, now_us: int) -> IntArray:
-        """Responses since the last call; shape [V, G, 1 + C]."""
-        before = self._counted
-        self._counted = np.array(self.counts)
-        return self._counted - before
+        """Responses since the last call; shape [V, G, 1 + C], or [V, 1 + P, G, 1 + C] pod by pod."""
+        fresh, self.counts = self.counts, [[self._cells() for _ in pods] for pods in self.counts]
+        if not self._per_pod:
+            return np.array([pods[0] for pods in fresh])
+        slots = max(map(len, fresh))
+        return np.array([[*pods, *(self._cells() for _ in range(slots - len(pods)))] for pods in fresh])
 
     def times(self, watched: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """t3 and t6 as seen, in microseconds; NaN when there is none, or the bad revision still takes traffic."""
@@ -229,15 +233,15 @@ class Requests:
         env, world = self.clock.env, self.world
         revision = 1 if route < self._canary_share else 0
         regime = self._regime
-        cell = self.counts[revision][regime]
         pods = world.pods.in_service[revision]
-        if not pods or world.shared_pool_empty:
-            self._bad(revision, regime, cell, 0)
+        if not pods:
+            self._bad(revision, regime, self.counts[revision][0][regime], 0)
             return
         pod = pods[int(where * len(pods))]
-        if pod.dead or pod.exhausted:
-            self._bad(revision, regime, cell, 0)
+        if world.shared_pool_empty or pod.dead or pod.exhausted:
+            self._bad(revision, regime, self._cell(pod, regime, lives=not pod.dead), 0)
             return
+        life = pod.restarts
         began = env.now
         failed = fails < world.base_error[revision]
         for added_us, share in self._delays[revision]:
@@ -260,11 +264,33 @@ class Requests:
             threads.busy -= 1
         now = env.now
         column = 0 if failed else 1 + bisect_left(self._bounds_us, now - began)
+        cell = self._cell(pod, regime, lives=pod.restarts == life)
         if failed or column > self.model.fast_classes:
             self._bad(revision, regime, cell, column)
         else:
             cell[column] += 1
             self.last_us[revision] = now
+
+    def _cells(self) -> list[list[int]]:
+        """Counts of one pod: [regime][failed, then by latency class]."""
+        return [[0] * (1 + len(self.model.buckets_seconds)) for _ in range(self.model.regimes)]
+
+    def _cell(self, pod: Pod, regime: int, *, lives: bool) -> list[int]:
+        """Where an answer is counted: at its pod, where pods are counted and the process that was asked still lives."""
+        pods = self.counts[pod.revision]
+        if not (self._per_pod and lives):
+            return pods[0][regime]
+        while len(pods) <= 1 + pod.ordinal:
+            pods.append(self._cells())
+        return pods[1 + pod.ordinal][regime]
+
+    def lost(self, pod: Pod) -> None:
+        """See `SinglePlane`."""
+        pods = self.counts[pod.revision]
+        if 1 + pod.ordinal < len(pods):
+            for regime, cell in enumerate(pods[1 + pod.ordinal]):
+                pods[0][regime] = [a + b for a, b in zip(pods[0][regime], cell, strict=True)]
+            pods[1 + pod.ordinal] = self._cells()
 
     def _bad(self, revision: int, regime: int, cell: list[int], column: int) -> None:
         """Count a failed or slow response."""

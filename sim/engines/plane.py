@@ -69,6 +69,17 @@ class Plane:
         np.multiply(exposure[..., 1:], self.classes[self._at(rows)], out=means[..., 1:])
         return rng.poisson(means)
 
+    def draw_pods(self, rows: IntArray, exposure: FloatArray, rng: np.random.Generator) -> IntArray:
+        """Counts of an interval pod by pod; exposure [A, V, 1 + P, G, 2] -> [A, V, 1 + P, G, 1 + C]."""
+        counts = np.zeros((*exposure.shape[:4], 1 + self.classes.shape[3]), dtype=np.int64)
+        some = exposure.any(axis=4)
+        at, revision, _, regime = np.nonzero(some)
+        means = np.empty((at.size, counts.shape[4]))
+        means[:, 0] = exposure[some][:, 0]
+        np.multiply(exposure[some][:, 1:], self.classes[rows[at], revision, regime], out=means[:, 1:])
+        counts[some] = rng.poisson(means)
+        return counts
+
     def _at(self, rows: IntArray) -> IntArray | slice:
         """All replications as a slice, which numpy copies much faster than a list of rows."""
         return slice(None) if rows.size == self.seen.size else rows

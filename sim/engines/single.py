@@ -8,9 +8,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.board import Board, BoardRow
 from sim.clock import Clock
 from sim.exposure import Exposure, Segment
 from sim.model import US, ChunkDraws
+from sim.pod_ring import fitted
+from sim.pods import Pod
 from sim.rows import Ends, Rows, assemble
 from sim.scrape import Store
 from sim.traffic import Arrivals
@@ -20,7 +23,8 @@ from strategies.effects import Ask, Measured, Strategy
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-#: counts [V, G, 1 + C] since the last call: (scrape k, or -1 after the last one; microseconds) -> counts
+#: counts [V, G, 1 + C] since the last call, or [V, 1 + P, G, 1 + C] where pods are counted one by one: (scrape k, or
+#: -1 after the last one; microseconds) -> counts
 Count = Callable[[int, int], IntArray]
 Tap = Callable[[int, IntArray], None]
 Log = Callable[[int, str, str, dict[str, Any]], None]
@@ -41,6 +45,10 @@ class SinglePlane(DataPlane, Protocol):
 
     segments: list[Segment]
     classes: FloatArray
+
+    def lost(self, pod: Pod) -> None:
+        """The process of a pod died: what it counted since the last scrape nobody will tell."""
+        ...
 
     def attach(self, world: SimulatedCluster, ask: Callable[[Ask, Reply], None]) -> None:
         """The world exists now; `ask` answers its queries."""
@@ -71,10 +79,16 @@ class Single:
         model = self.model = draws.model
         self.strategy, self.clock, self.count, self.tap = strategy, clock, count, tap
         self.world = SimulatedCluster(model, draws, row, clock, plane, arrivals, log=log)
+        self.draws, self.row = draws, row
+        self.board = Board(1, model.regimes, model.release.replicas) if model.asked.per_pod else None
+        if self.board is not None:
+            watcher = BoardRow(self.board, 0, self.world, lost=plane.lost)
+            self.world.pods.watcher = watcher
+            watcher.traffic(*self.world.router.shares())
         plane.attach(self.world, self._ask)
         self.runtime = Runtime(self.world, strategy, model.release, record=record)
         self.exposure = Exposure(plane.segments, arrivals, plane.classes)
-        self.store = Store(model, 1)
+        self.store = Store(model, 1, self.board)
         self.store.phase_us[0] = draws.phase_us[row]
         self.ends = Ends(model, 1)
         self.scrapes = 0
@@ -108,6 +122,8 @@ class Single:
 
     def _plan_scrape(self) -> None:
         at = int(self.store.phase_us[0]) + self.scrapes * self.model.interval_us
+        if not self.model.even:
+            at += int(self.draws.scrape(self.scrapes).late_us[self.row])
         if at <= self.model.horizon_us:
             self.clock.call_first_at(at, self._scrape, self.scrapes)
 
@@ -117,6 +133,8 @@ class Single:
         now = self.clock.now_us
         self._take(k, now)
         self.store.put(k, ROW, self.total[None])
+        if not self.model.even:
+            self.store.mark(k, ROW, np.array([now]), self.draws.scrape(k).failed[self.row : self.row + 1])
         born = self.store.born[0]
         for revision, since in enumerate(self.world.pods.born_us):
             if 0 <= since <= now and born[revision] > k:
@@ -126,10 +144,24 @@ class Single:
 
     def _take(self, k: int, now_us: int) -> None:
         counts = self.count(k, now_us)
-        self.total += counts.sum(axis=1)
-        self.ends.interval(ROW, np.array([now_us]), counts[None])
         if self.tap is not None:
             self.tap(k, counts)
+        if self.board is not None:
+            self._put_pods(k, now_us, fitted(counts[None], self.board.pods))
+            counts = counts.sum(axis=1)
+        self.total += counts.sum(axis=1)
+        self.ends.interval(ROW, np.array([now_us]), counts[None])
+
+    def _put_pods(self, k: int, now_us: int, counts: IntArray) -> None:
+        ring, watcher = self.store.pods, self.world.pods.watcher
+        if k == TAIL or ring is None or watcher is None:
+            return
+        watcher.read_leaks()
+        failed, cluster = None, np.zeros(1, dtype=bool)
+        if not self.model.even:
+            failed = self.draws.pod_scrapes(k, ring.board.pods)[self.row : self.row + 1]
+            cluster = self.draws.scrape(k).failed[self.row : self.row + 1, 1]
+        ring.put(k, ROW, np.array([now_us]), counts[:, :, 1:].sum(axis=3), failed, cluster)
 
     def _ask(self, query: Ask, reply: Reply) -> None:
         now = self.clock.now_us
