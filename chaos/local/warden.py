@@ -54,7 +54,8 @@ class Warden:
         try:
             while not self._ending:
                 for key, _ in self.selector.select():
-                    key.data(key.fileobj)
+                    if self.selector.get_map().get(key.fd) is key:  # else its child was reaped a moment ago
+                        key.data(key.fileobj)
         finally:
             self.end_all()
 

@@ -117,13 +117,18 @@ class LocalWorld:
             async with asyncio.timeout(START_SECONDS):
                 while len(self.pods.in_service["stable"]) < replicas:
                     await asyncio.sleep(0.01)
+                    for pod in self.pods.active["stable"]:
+                        if pod.restarts:
+                            raise WorldError(f"{pod.name} ended before the rollout began: {self._words(pod)}")
         except TimeoutError:
             pod = next(pod for pod in self.pods.active["stable"] if not pod.serving)
-            words = self.processes.log_tail(f"{pod.name}.log") or "no message"
-            raise WorldError(f"{pod.name} was not ready within {START_SECONDS:g} s: {words}") from None
+            raise WorldError(f"{pod.name} was not ready within {START_SECONDS:g} s: {self._words(pod)}") from None
         finally:
             self.pods.service = real
         self.pods.peak = self.pods.least_available = replicas
+
+    def _words(self, pod: Pod) -> str:
+        return self.processes.log_tail(f"{pod.name}.log") or "no message"
 
     async def stop(self) -> None:
         """See `RealWorld`."""
@@ -258,8 +263,9 @@ class LocalWorld:
             "POOL_SIZE": service.resources.pool_size,
             "MEMORY_LIMIT_MIB": service.resources.memory_limit_mib,
             "START_SECONDS": start,
-            "DRAIN_SECONDS": self.clock.real_seconds(service.shutdown.drain_seconds),
-            "SEED": [self.seed, 0 if pod.revision == "stable" else 1, pod.ordinal, pod.restarts],
+            "DRAIN": self.clock.real_seconds(service.shutdown.drain_seconds),
+            "GRACEFUL": service.shutdown.graceful,
+            "SEED": self.seed + 1_000_003 * pod.restarts,  # the application adds the name of the pod
             **self._settings(pod),
         }
 
