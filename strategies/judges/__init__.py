@@ -11,15 +11,34 @@ import inspect
 from typing import Any, Final
 
 from strategies.judges.base import NOTHING, Judge, Look, Session, State, Verdict
+from strategies.judges.bernoulli_cusum import BernoulliCusum
+from strategies.judges.burn_rate import BurnRate
 from strategies.judges.failure_limit import FailureLimit
+from strategies.judges.group_sequential import GroupSequential
 from strategies.judges.lindon_malek import LindonMalek
+from strategies.judges.msprt import Msprt
+from strategies.judges.peeking_z import PeekingZ
 from strategies.judges.ripr import Ripr, RiprOracle
+from strategies.judges.sprt import Sprt
 from strategies.judges.threshold import Threshold
 
 __all__ = ["NOTHING", "REGISTRY", "Judge", "Look", "Session", "State", "Verdict", "make"]
 
 REGISTRY: Final[dict[str, type[Any]]] = {
-    judge.name: judge for judge in (Threshold, FailureLimit, LindonMalek, Ripr, RiprOracle)
+    judge.name: judge
+    for judge in (
+        Threshold,
+        FailureLimit,
+        BurnRate,
+        LindonMalek,
+        Ripr,
+        RiprOracle,
+        Msprt,
+        Sprt,
+        BernoulliCusum,
+        PeekingZ,
+        GroupSequential,
+    )
 }
 
 

@@ -28,13 +28,34 @@ MOODS: list[tuple[str, dict[str, Any]]] = [
     ("ripr", {"share": 0.1, "enough": 900}),
     ("ripr_oracle", {"p0": 0.01, "p1": 0.05}),
     ("ripr_oracle", {"p0": 0.01, "p1": 0.05, "share": 0.1, "alpha": 0.001}),
+    ("burn_rate", {"objective": 0.99}),
+    ("burn_rate", {"objective": 0.999, "pages_only": True, "every_seconds": None, "arm": "canary", "min_requests": 40}),
+    ("burn_rate", {"objective": 0.99, "alerts": ((2.0, 120.0, 30.0, True),), "enough": 800}),
+    ("msprt", {"tau": 0.04}),
+    ("msprt", {"tau": 0.01, "burn_in_seconds": 0, "burn_in_errors": 1, "enough": 900}),
+    ("sprt", {"p0": 0.01, "p1": 0.05}),
+    ("sprt", {"p0": 0.01, "p1": 0.05, "beta": 0.1, "alpha": 0.05}),
+    ("bernoulli_cusum", {"p0": 0.01, "p1": 0.05, "height": 4.6}),
+    ("bernoulli_cusum", {"p0": 0.01, "p1": 0.05, "horizon_requests": 36000, "enough": 1500}),
+    ("bernoulli_cusum", {"p0": 0.01, "p1": 0.05, "arl_requests": 10000}),
+    ("peeking_z", {}),
+    ("peeking_z", {"every_seconds": None, "sides": 2, "enough": 900}),
+    ("group_sequential", {"requests": 1000}),
+    ("group_sequential", {"requests": 600, "looks": 3, "kind": "pocock", "sides": 2}),
+    ("group_sequential", {"requests": 40, "looks": 40}),
 ]
-ALONE = {"threshold", "failure_limit"}  #: judges that look at the canary alone
+ALONE = {"threshold", "failure_limit", "burn_rate", "sprt", "bernoulli_cusum"}  #: judges that look at the canary alone
 
 
 def _contract(name: str, settings: dict[str, Any]) -> type[JudgeContract]:
     class Contract(JudgeContract):
-        needs = () if settings.get("arm") == "all" else ("canary",) if name in ALONE else ("canary", "stable")
+        needs = (
+            ()
+            if settings.get("arm", "all" if name == "burn_rate" else "canary") == "all"
+            else ("canary",)
+            if name in ALONE
+            else ("canary", "stable")
+        )
 
         def make_judge(self) -> Judge:
             return make(name, **settings)
