@@ -66,13 +66,18 @@ class _Process:
         self.began = time.monotonic()
         self.service = Service(identity, knobs)
         self.terminated = asyncio.Event()
-        self._port = _reserved("APP_PORT", identity.app_host, identity.app_port)
         self._admin_port = _reserved("APP_ADMIN_PORT", ADMIN_HOST, identity.app_admin_port)
-        self._users = web.AppRunner(self.service.routes(), access_log=None, shutdown_timeout=_PATIENCE_SECONDS)
+        try:
+            self._port = _reserved("APP_HOST, APP_PORT", identity.app_host, identity.app_port)
+        except SystemExit:
+            self._admin_port.close()
+            raise
         self._admin = web.AppRunner(
             admin.routes(lambda: self.service.knobs, self._turn), access_log=None, shutdown_timeout=1.0
         )
-        self._listening: web.SockSite | None = None
+        self._users: web.AppRunner | None = None  #: while it listens
+        self._started = False
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def live(self, ready_fd: int | None) -> int:
         """From start to end; returns the exit code."""
@@ -84,18 +89,20 @@ class _Process:
         await web.SockSite(self._admin, _listener(self._admin_port), backlog=_BACKLOG).start()
         _tell(self._addresses(), ready_fd)
         self.service.memory.fill_up_to(self.identity.memory_base_mib)
-        await self._users.setup()
-        if await self._started():
+        if await self._starts():
+            self._started = True
             await self._listen(self.service.knobs.listen)
             await self.terminated.wait()
             self.service.draining = True
             await asyncio.sleep(self.service.knobs.drain)
-        await self._users.cleanup()
+            await self._listen(False)
+        await asyncio.gather(*self._closing)
+        await self.service.close()
         await self._admin.cleanup()
         ticking.cancel()
         return 0
 
-    async def _started(self) -> bool:
+    async def _starts(self) -> bool:
         """Wait out the start-up; false when the process is told to end before it is over."""
         left = self.began + self.identity.start_seconds - time.monotonic()
         with contextlib.suppress(TimeoutError):
@@ -118,21 +125,25 @@ class _Process:
     # -- knobs that act by themselves -----------------------------------------------------------------------------
 
     async def _turn(self, knobs: Knobs) -> None:
-        if knobs.listen != self.service.knobs.listen and self._users.server is not None:
+        if self._started and not self.service.draining:
             await self._listen(knobs.listen)
         self.service.turn(knobs)
 
     async def _listen(self, wanted: bool) -> None:
-        """Listen, or refuse connections; the port stays ours in both cases."""
-        if wanted and self._listening is None:
-            site = web.SockSite(self._users, _listener(self._port), backlog=_BACKLOG)
-            await site.start()
-            self._listening = site
-        elif not wanted and self._listening is not None:
-            await self._listening.stop()
-            self._listening = None
-            assert self._users.server is not None
-            self._users.server.pre_shutdown()  # connections that are kept alive end after the answer that they wait for
+        """Listen, or refuse connections; the port stays ours in both cases.
+
+        Connections that are open when it stops end as soon as they wait for no answer.
+        """
+        if wanted and self._users is None:
+            self._users = web.AppRunner(self.service.routes(), access_log=None, shutdown_timeout=_PATIENCE_SECONDS)
+            await self._users.setup()
+            await web.SockSite(self._users, _listener(self._port), backlog=_BACKLOG).start()
+        elif not wanted and self._users is not None:
+            closing = asyncio.create_task(self._users.cleanup())
+            self._users = None
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            await asyncio.sleep(0)  # it begins with the listener
 
     async def _tick(self) -> None:
         """Leak and crash by the clock."""
@@ -153,13 +164,14 @@ def _reserved(name: str, host: str, port: int) -> socket.socket:
     """A socket that holds a port without listening: connections are refused, and nobody else can take it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     held = socket.socket(family, socket.SOCK_STREAM)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a replica that restarts on its port need not wait
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a predecessor may still be ending
     try:
         held.bind((host, port))
     except OSError as error:
         held.close()
         refuse(f"{name}: cannot bind {host}:{port}: {error.strerror}")
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # from now on our own listeners may share it
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # from now on it is shared with nobody
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # but our own listeners
     return held
 
 

@@ -61,7 +61,6 @@ class Service:
         app.router.add_get("/healthz", self._healthz, allow_head=False)
         app.router.add_get("/readyz", self._readyz, allow_head=False)
         app.router.add_get("/metrics", self._scrape, allow_head=False)
-        app.on_cleanup.append(self._close)
         return app
 
     # -- users ----------------------------------------------------------------------------------------------------
@@ -112,7 +111,8 @@ class Service:
             response.force_close()
         return response
 
-    async def _close(self, _: web.Application) -> None:
+    async def close(self) -> None:
+        """Let go of the connections to the back end."""
         self.pool.close()
         await asyncio.sleep(0)  # transports close in the next turn of the loop
 

@@ -27,6 +27,7 @@ def served(work: Callable[[Service, TestClient], Awaitable[None]], knobs: Knobs,
         holder.append(service)
         async with TestClient(TestServer(service.routes())) as client:
             await work(service, client)
+        await service.close()
 
     asyncio.run(main())
     return holder[0]
