@@ -113,16 +113,17 @@ def delays(seconds: FloatArray, exposed: FloatArray, *, longest_seconds: float) 
         longest_seconds: from the begin of the fault to the horizon.
     """
     missed = int(np.isinf(seconds).sum())
-    quantiles = [_quantile(seconds, q) for q in (0.5, 0.9, 0.99)]
     return Delays(
-        len(seconds),
-        missed,
-        intervals.wilson(len(seconds) - missed, len(seconds)),
-        intervals.mean(np.minimum(seconds, longest_seconds)),
-        *quantiles,
-        _quantile(exposed, 0.5),
-        _quantile(exposed, 0.9),
-        intervals.mean(exposed),
+        runs=len(seconds),
+        missed=missed,
+        detected=intervals.wilson(len(seconds) - missed, len(seconds)),
+        mean=intervals.mean(np.minimum(seconds, longest_seconds)),
+        p50=_quantile(seconds, 0.5),
+        p90=_quantile(seconds, 0.9),
+        p99=_quantile(seconds, 0.99),
+        exposed_p50=_quantile(exposed, 0.5),
+        exposed_p90=_quantile(exposed, 0.9),
+        exposed_mean=intervals.mean(exposed),
     )
 
 

@@ -75,6 +75,7 @@ class Bench:
         alpha: probability of taking back a good release that is allowed, over the hour.
         look_seconds: between two looks at the counts.
         horizon_seconds: how long a bad release is watched; at most the hour.
+        objective: share of good requests that the service promises.
         step_seconds: how long the first step of the strategy lasts; None where nothing says.
         rules: what the scenario's own analyses ask.
         assumed: every choice that was made for this bench, one line each.
@@ -92,6 +93,7 @@ class Bench:
     alpha: float
     look_seconds: float
     horizon_seconds: float
+    objective: float
     step_seconds: float | None
     plumbing: Plumbing
     rules: tuple[Rule, ...]

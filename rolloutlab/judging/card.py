@@ -189,9 +189,7 @@ def _reach(runs: int) -> float:
     return wide / shown
 
 
-def at_matched(
-    bench: Bench, threshold: Matched | None, seconds: FloatArray, exposed: FloatArray
-) -> AtMatched | None:
+def at_matched(bench: Bench, threshold: Matched | None, seconds: FloatArray, exposed: FloatArray) -> AtMatched | None:
     """The delays with the matched threshold.
 
     Args:

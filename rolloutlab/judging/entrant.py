@@ -16,7 +16,8 @@ class Entrant:
         label: for tables and plots.
         kind: its name in the registry.
         knows_baseline: it was told p0; the others learn it from the stable revision.
-        knows_fault: it was told p1: no one can run it, and no one does better.
+        knows_fault: it was told p1, or tuned to it: nobody knows the next fault so well.
+        proven: a theorem keeps alpha at every look, for every error ratio.
         window_seconds: it says nothing until a window of this length is full.
         hold_seconds: a crossing must last, or come again, for so long (`for`, failureLimit x interval).
         evaluates_seconds: its own time between two looks; 0 takes every look.
@@ -30,6 +31,7 @@ class Entrant:
     judge: Judge
     knows_baseline: bool = False
     knows_fault: bool = False
+    proven: bool = False
     window_seconds: float = 0.0
     hold_seconds: float = 0.0
     evaluates_seconds: float = 0.0

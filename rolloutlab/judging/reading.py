@@ -19,6 +19,8 @@ from scenarios.units import duration, duration_text, rate_text, share, share_tex
 from scenarios.yaml_nodes import Key
 
 PROMETHEUS_SECONDS: Final = 60.0  #: its default evaluation interval
+#: parts of a file that a bench reads: defaults taken there are worth telling
+_USED: Final = ("service.errorRatio", "traffic", "metrics", "router", "slo", "release")
 _SHORTEST_LOOK: Final = 1.0
 _LONGEST_LOOK: Final = 300.0
 
@@ -89,10 +91,11 @@ def read_bench(path: str | Path, asked: Asked) -> Bench:
         alpha=alpha,
         look_seconds=look,
         horizon_seconds=horizon,
+        objective=scenario.slo.objective,
         step_seconds=_first_step(canary),
         plumbing=_plumbing(scenario, words, rules[0].interval_seconds if rules else None, notes),
         rules=rules,
-        assumed=(*notes, *_numbers(look)),
+        assumed=(*notes, *_numbers(look), *(line for line in loaded.assumed if line.startswith(_USED))),
         warnings=loaded.warnings,
     )
 
@@ -250,7 +253,9 @@ def _severity(scenario: Scenario, notes: list[str]) -> float:
 # --- plumbing ----------------------------------------------------------------------------------------------------
 
 
-def _plumbing(scenario: Scenario, words: StrategyWords | None, own_interval: float | None, notes: list[str]) -> Plumbing:
+def _plumbing(
+    scenario: Scenario, words: StrategyWords | None, own_interval: float | None, notes: list[str]
+) -> Plumbing:
     evaluation = PROMETHEUS_SECONDS if own_interval is None else own_interval
     why = "Prometheus' default" if own_interval is None else "interval of the strategy's analysis"
     notes.append(f"who runs a judge asks every {duration_text(evaluation)} ({why})")

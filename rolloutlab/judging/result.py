@@ -112,8 +112,10 @@ class Calibration:
 
 
 def _bench(bench: Bench, said: list[str]) -> dict[str, Any]:
-    names = ("name", "title", "path", "rate_per_second", "share", "p0", "p1", "fault_seconds", "alpha")
-    names += ("look_seconds", "day_look_seconds", "horizon_seconds", "step_seconds")
+    names = (
+        *("name", "title", "path", "rate_per_second", "share", "p0", "p1", "fault_seconds", "alpha"),
+        *("look_seconds", "day_look_seconds", "horizon_seconds", "step_seconds"),
+    )
     pipes = bench.plumbing
     return {
         **{name: getattr(bench, name) for name in names},

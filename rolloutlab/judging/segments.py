@@ -1,4 +1,4 @@
-"""Where the seconds between a fault and the end of its traffic go: to evidence, to the judge's own settings, to pipes."""
+"""Where the time from a fault to the end of its traffic goes: to evidence, to the judge's own settings, to pipes."""
 
 from __future__ import annotations
 

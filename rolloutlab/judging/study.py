@@ -118,9 +118,7 @@ def _bad(
     plan: Plan, matches: Sequence[Matched | None], seed: int, jobs: int, tell: Callable[[int], None]
 ) -> dict[str, Done]:
     levels = np.array([_levels(one, match) for one, match in zip(plan.entrants, matches, strict=True)])
-    tasks = tasks_of(
-        "fault", plan.scene(_FAULT, bad=plan.bench.p1), plan.entrants, levels, seed=seed, runs=plan.runs
-    )
+    tasks = tasks_of("fault", plan.scene(_FAULT, bad=plan.bench.p1), plan.entrants, levels, seed=seed, runs=plan.runs)
     for number, ratio in enumerate(plan.others):
         scene = plan.scene(_EFFECT + number, bad=ratio)
         tasks += tasks_of(f"{ratio}", scene, plan.entrants, levels[:, :2], seed=seed, runs=plan.fewer)
@@ -158,4 +156,3 @@ def run(plans: Sequence[Plan], *, seed: int, jobs: int, on_progress: Progress | 
 
     for plan in plans:
         yield cards(plan, seed=seed, jobs=jobs, tell=tell)
-

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from rolloutlab import text
 from rolloutlab.judging.bench import Bench
 from rolloutlab.judging.card import Card
+
+_SEEN: Final = 0.9  #: of the bad releases: a judge that sees fewer is none to take
 
 
 def verdicts(bench: Bench, cards: Sequence[Card]) -> list[str]:
@@ -22,9 +25,15 @@ def verdicts(bench: Bench, cards: Sequence[Card]) -> list[str]:
 
 
 def best_of(cards: Sequence[Card]) -> Card | None:
-    """The judge to take: of those that anyone can run and that keep alpha, the one that ends the fault the soonest."""
-    able = [card for card in cards if card.valid and not card.entrant.knows_fault and card.fault.detected.value >= 0.9]
+    """The judge to take: of those that anyone can run and that surely keep alpha, the one that ends it the soonest."""
+    able = [card for card in cards if _reliable(card) and card.fault.detected.value >= _SEEN]
     return min(able, key=lambda card: card.end_seconds, default=None)
+
+
+def _reliable(card: Card) -> bool:
+    """Whether it keeps alpha by a theorem, or by all that the runs can tell, without being told the fault."""
+    kept = card.entrant.proven or card.hour.share.hi <= card.bench.alpha
+    return card.valid and kept and not card.entrant.knows_fault
 
 
 def yours(card: Card) -> str:
@@ -102,14 +111,14 @@ def impossible(card: Card) -> str:
 def _take(bench: Bench, best: Card) -> str:
     who = "your own rule" if best.entrant.yours else best.entrant.label
     return (
-        f"Take {who}: of the judges that keep {percent(bench.alpha)} it ends the fault the soonest, "
+        f"Take {who}: of the judges that surely keep {percent(bench.alpha)} it ends the fault the soonest, "
         f"{text.seconds(best.end_seconds)} on average, {text.seconds(best.fault.mean.value)} of them to be sure "
         f"({times(best.ratio.value)} the limit), after {text.count(best.fault.exposed_mean.value)} exposed requests."
     )
 
 
 def _invalid(bench: Bench, cards: Sequence[Card]) -> str:
-    bad = [card for card in cards if not card.valid]
+    bad = [card for card in cards if not card.valid and not card.entrant.yours]
     if not bad:
         return ""
     names = "; ".join(f"{card.entrant.label}: {percent(card.hour.share.value)}" for card in bad)
@@ -133,8 +142,8 @@ def _step(bench: Bench) -> str:
     if bench.step_seconds is None or bench.limit_seconds() <= bench.step_seconds:
         return ""
     return (
-        f"The first step lasts {text.seconds(bench.step_seconds)}: no judge at all can be sure of {change(bench)} in it "
-        f"on average; stay longer, give the canary more weight, or watch a stronger signal."
+        f"The first step lasts {text.seconds(bench.step_seconds)}: no judge at all can be sure of {change(bench)} in "
+        f"it on average; stay longer, give the canary more weight, or watch a stronger signal."
     )
 
 
