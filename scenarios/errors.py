@@ -2,6 +2,8 @@
 
 `file:line:col field: expected …, got …; did you mean …? known: …`
 
+An error inside a text (a query, a condition) shows the line of the text below, with a caret under the fault.
+
 Readers collect what they find and raise it together (`ScenarioErrors`), so that one look at a file shows everything.
 """
 
@@ -38,6 +40,7 @@ class ScenarioError(Exception):
         expected, got: parts of `problem` where it has this form, else empty and None.
         nearest: the known name that looks most like the one given, or None.
         known: all names that would have been right; empty when the problem is not a name.
+        excerpt: lines shown below it: the text that it is about, and a caret under the fault.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class ScenarioError(Exception):
         got: Any = None,
         nearest: str | None = None,
         known: Iterable[str] = (),
+        excerpt: Iterable[str] = (),
     ) -> None:
         self.expected = expected
         self.got = got
@@ -58,6 +62,7 @@ class ScenarioError(Exception):
         self.place = place
         self.nearest = nearest
         self.known = tuple(known)
+        self.excerpt = tuple(excerpt)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -69,7 +74,7 @@ class ScenarioError(Exception):
             text += (
                 f"{'' if self.nearest is not None else ';'} known: {', '.join(one_line(name) for name in self.known)}"
             )
-        return text
+        return "\n".join((text, *self.excerpt))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors cross process borders whole (workers send them back)."""
@@ -105,6 +110,7 @@ class ScenarioErrors(ScenarioError):
             got=first.got,
             nearest=first.nearest,
             known=first.known,
+            excerpt=first.excerpt,
         )
 
     def __str__(self) -> str:

@@ -1,17 +1,20 @@
 """What a metric measures, as a word: `error_ratio`, `success_ratio`, `request_rate`, `latency_p95`; and bindings.
 
 A binding says what a query of a user's manifest measures: `error_ratio:canary`, `latency_p99:stable:5m`. A query that
-answers in per cent or milliseconds is bound with its factor: `success_ratio*100:canary`, `latency_p95*1000:canary`.
+answers in per cent or milliseconds is bound with its factor: `success_ratio*100:canary`, `latency_p95*1000:canary`. A
+provider may be given its answers instead: `script:0.99,0.95,error`, or `{script: [0.99, 0.95, error], after: hold}`.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast, get_args
+from typing import Any, Final, cast, get_args
 
-from scenarios.errors import near, shown
+from scenarios.errors import near, shown, unknown
+from scenarios.scripts import PREFIX, After, answers, parse_text
 from scenarios.units import duration
 from strategies.effects import Quantity, Query, Revision
 
@@ -64,19 +67,26 @@ class Binding:
     window_seconds: float | None = None  #: None: the query's own range says it
     factor: float = 1.0  #: the query's answer is the measured quantity times this
     passes: bool = False  #: assumed to succeed always; the rest means nothing then
+    script: tuple[Any, ...] | None = None  #: its answers, as `scenarios.scripts.answers` reads them
+    after: After = "hold"  #: what follows the last of them
+    takes_seconds: float = 0.0  #: how long each takes
 
     @staticmethod
     def parse(text: object) -> Binding:
-        """Read `MEASURE[*FACTOR]:REVISION[:WINDOW]`, or `pass`.
+        """Read `MEASURE[*FACTOR]:REVISION[:WINDOW]`, `script:ANSWER,…`, the mapping of a script, or `pass`.
 
-        >>> Binding.parse("success_ratio:canary")
-        Binding(measure='success_ratio', revision='canary', window_seconds=None, factor=1.0, passes=False)
+        >>> Binding.parse("success_ratio:canary:5m").window_seconds, Binding.parse("script:0.9,error:repeat").after
+        (300.0, 'repeat')
 
         Raises:
             ValueError: another form, an unknown measure or revision, a factor or window that is none.
         """
         if text == PASS:
             return Binding(measure="", revision="", passes=True)
+        if isinstance(text, str) and text.startswith(PREFIX):
+            return _scripted(parse_text(text))
+        if isinstance(text, Mapping):
+            return _scripted(text)
         parts = text.split(":") if isinstance(text, str) else []
         if len(parts) not in (2, 3):
             raise ValueError(f"expected {_FORM}, got {shown(text)}")
@@ -89,6 +99,23 @@ class Binding:
         if window is not None and not window > 0:
             raise ValueError(f"expected a window above 0, got {parts[2]!r}")
         return Binding(measure=word, revision=parts[1], window_seconds=window, factor=_factor(times, parts[0]))
+
+
+def _scripted(words: Mapping[str, Any]) -> Binding:
+    """The binding of a script, in the words of a file."""
+    for word in words:
+        if word not in ("script", "after", "takes"):
+            raise ValueError(str(unknown(word, ("script", "after", "takes"), what="field")))
+    after = words.get("after", "hold")
+    if after not in get_args(After):
+        raise ValueError(str(unknown(after, get_args(After), what="word")))
+    return Binding(
+        measure="",
+        revision="",
+        script=answers(words.get("script")),
+        after=after,
+        takes_seconds=duration(words.get("takes", 0)),
+    )
 
 
 def _factor(text: str, whole: str) -> float:

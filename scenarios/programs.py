@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scenarios.measures import query
+from scenarios.scripts import script
 from scenarios.strategy_spec import (
     AnalysisWords,
     BlueGreenWords,
@@ -14,8 +15,9 @@ from scenarios.strategy_spec import (
     StrategyWords,
 )
 from strategies import blue_green, canary, rollback, rolling
-from strategies.analysis import Analysis, Condition, Metric
-from strategies.effects import Strategy
+from strategies.analysis import Analysis, Condition, Expression, Metric, Source
+from strategies.effects import PromQuery, Strategy
+from strategies.metrics.conditions import read
 
 
 def strategy_of(name: str, words: StrategyWords) -> Strategy:
@@ -110,13 +112,34 @@ def analysis(words: AnalysisWords | None, name: str) -> Analysis | None:
 def _metric(words: MetricWords) -> Metric:
     return Metric(
         name=words.name,
-        query=query(words.measure, words.revision, words.window_seconds),
+        query=_source(words),
         interval_seconds=words.interval_seconds,
         initial_delay_seconds=words.initial_delay_seconds,
         count=words.count or None,
         failure_limit=words.failure_limit,
         inconclusive_limit=words.inconclusive_limit,
         consecutive_error_limit=words.consecutive_error_limit,
-        success=Condition.parse(words.success_condition) if words.success_condition else None,
-        failure=Condition.parse(words.failure_condition) if words.failure_condition else None,
+        consecutive_success_limit=words.consecutive_success_limit,
+        success=_condition(words, words.success_condition),
+        failure=_condition(words, words.failure_condition),
+        factor=words.factor,
+        dry_run=words.dry_run,
     )
+
+
+def _source(words: MetricWords) -> Source:
+    """Where the values of a metric come from."""
+    if words.query is not None:
+        return PromQuery(words.query)
+    if words.script is not None:
+        decides = words.success_condition is None and words.failure_condition is None
+        return script(words.script, words.after, words.takes_seconds, decides=decides)
+    assert words.measure is not None
+    return query(words.measure, words.revision, words.window_seconds)
+
+
+def _condition(words: MetricWords, text: str | None) -> Condition | Expression | None:
+    """A condition; of an answer of Prometheus it asks the whole answer, even when it is one comparison."""
+    if text is None:
+        return None
+    return Expression(text) if words.query is not None else read(text)

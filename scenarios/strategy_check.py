@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from scenarios import check
 from scenarios.errors import ScenarioError, dotted, raise_all, unknown
 from scenarios.fields import words
+from scenarios.pointer import TextError, pointed
 from scenarios.schema import Model
 from scenarios.strategy_spec import StrategyWords
 from scenarios.yaml_nodes import Key, Node
@@ -55,6 +56,9 @@ def _error(entry: Node, path: tuple[str, ...], data: dict[str, Any], each: Mappi
     error = check._error(entry, data, each)
     field = ".".join(part for part in (dotted(path), error.field) if part)
     field = field.replace(".[", "[")
+    inner = (each.get("ctx") or {}).get("error")
+    if isinstance(inner, TextError):
+        return pointed(inner.fault, each["input"], field=field, place=error.place)
     return ScenarioError(
         error.problem, field=field, place=error.place, got=error.got, nearest=error.nearest, known=error.known
     )

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, field_validator, model_validator
 
 from scenarios.errors import shown
 from scenarios.measures import parse_measure
+from scenarios.pointer import Fault, TextError
 from scenarios.schema import Model
-from scenarios.units import Count, Duration, Seconds, duration_text
-from strategies.analysis import Condition
+from scenarios.scripts import After, answers, decisions
+from scenarios.units import Count, Duration, Number, Seconds, duration_text
+from strategies.metrics.conditions import ConditionError, read
 
 
 def pods_or_percent(value: Any) -> int | str:
@@ -50,46 +52,115 @@ Revision = Literal["canary", "stable", "all"]
 # --- analysis ----------------------------------------------------------------------------------------------------
 
 
+def _query(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected PromQL, got {shown(value)}")
+    from scenarios.imports.promql import fault_of  # numpy and the parser: only where a query stands
+
+    fault = fault_of(value)
+    if fault is not None:
+        raise TextError(fault)
+    return value
+
+
+#: answers of a provider; as JSON, NaN and `error` among them
+Answers = Annotated[
+    tuple[float | str | bool | dict[str, Any] | None, ...],
+    PlainValidator(answers, json_schema_input_type=list[Any]),
+]
+
+
+class ScriptWords(Model):
+    """What a provider answers; each analysis hears it from the beginning."""
+
+    script: Answers = Field(description="numbers, NaN, null, texts, lists, mappings; error; phases without conditions")
+    after: After = Field("hold", description="the last answer again, all of them again, or errors")
+    takes_seconds: Duration = Field(0.0, alias="takes", description="how long each measurement takes")
+
+
 class MetricWords(Model):
-    """One metric of an analysis; counters as an Argo AnalysisRun."""
+    """One metric of an analysis; counters as an Argo AnalysisRun. Exactly one of measure, query, script."""
 
     name: str = Field(min_length=1, max_length=200)
-    measure: Annotated[str, BeforeValidator(_measure)] = Field(
-        description="error_ratio, success_ratio (0..1), request_rate (a second) or latency_pNN (seconds)"
+    measure: Annotated[str, BeforeValidator(_measure)] | None = Field(
+        None, description="error_ratio, success_ratio (0..1), request_rate (a second) or latency_pNN (seconds)"
     )
-    revision: Revision = "canary"
-    window_seconds: Duration = Field(300.0, alias="window", gt=0, description="how far each measurement looks back")
+    query: Annotated[str, BeforeValidator(_query)] | None = Field(None, description="PromQL")
+    script: Answers | None = Field(None, description="what its provider answers, as in ScriptWords")
+    revision: Revision = Field("canary", description="beside measure")
+    window_seconds: Duration = Field(
+        300.0, alias="window", gt=0, description="beside measure: how far each measurement looks back"
+    )
+    factor: Number = Field(1.0, gt=0, description="beside measure: conditions look at the value times this")
+    after: After = Field("hold", description="beside script: hold, repeat or error after the last answer")
+    takes_seconds: Duration = Field(0.0, alias="takes", description="beside script: how long each measurement takes")
     interval_seconds: Duration | None = Field(None, alias="interval", gt=0, description="null: measured once")
     initial_delay_seconds: Duration = Field(0.0, alias="initialDelay")
     count: Count | None = Field(None, ge=0, description="null or 0: once without an interval, else for ever")
     failure_limit: Count = Field(0, alias="failureLimit", ge=-1, description="-1: failures never count")
     inconclusive_limit: Count = Field(0, alias="inconclusiveLimit", ge=0)
     consecutive_error_limit: Count = Field(4, alias="consecutiveErrorLimit", ge=0)
+    consecutive_success_limit: Count = Field(
+        0, alias="consecutiveSuccessLimit", ge=0, description="successes in a row that end it; 0: off"
+    )
     success_condition: str | None = Field(None, alias="successCondition")
     failure_condition: str | None = Field(None, alias="failureCondition")
+    dry_run: bool = Field(False, alias="dryRun", description="measured and told, decides nothing")
 
     @field_validator("success_condition", "failure_condition")
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
-        if value is not None:
-            if len(value) > 200:
-                raise ValueError(f"expected a condition of at most 200 characters, got {len(value)}")
-            Condition.parse(value)
-        return value
+        try:
+            read(value or "true")
+        except ConditionError as error:
+            raise TextError(Fault(error.problem, error.start, error.end)) from None
+        return value or None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> MetricWords:
+        given = [word for word in _SOURCES if getattr(self, word) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(_SOURCES)}, got {' and '.join(given) or 'none'}")
+        for word, beside in _SOURCES.items():
+            for name in beside:
+                if word != given[0] and name in self.model_fields_set:
+                    alias = type(self).model_fields[name].alias or name
+                    raise ValueError(f"expected {alias} beside {word} only, got it beside {given[0]}")
+        if self.script is not None and self.success_condition is None and self.failure_condition is None:
+            decisions(self.script)
+        return self
 
     @model_validator(mode="after")
     def _counted(self) -> MetricWords:
-        check_counts(self.count, self.interval_seconds, self.failure_limit, self.inconclusive_limit)
+        check_counts(
+            self.count,
+            self.interval_seconds,
+            self.failure_limit,
+            self.inconclusive_limit,
+            self.consecutive_success_limit,
+        )
         return self
 
     @property
     def ends(self) -> bool:
         """Does it end by itself when all goes well? (An interval without a count goes on for ever.)"""
-        return bool(self.count) or self.interval_seconds is None
+        return bool(self.count) or self.interval_seconds is None or bool(self.consecutive_success_limit)
+
+
+#: where values come from, and the words that may stand beside
+_SOURCES: Final = {
+    "measure": ("revision", "window_seconds", "factor"),
+    "query": (),
+    "script": ("after", "takes_seconds"),
+}
 
 
 def check_counts(
-    count: int | None, interval_seconds: float | None, failure_limit: int, inconclusive_limit: int
+    count: int | None,
+    interval_seconds: float | None,
+    failure_limit: int,
+    inconclusive_limit: int,
+    consecutive_success_limit: int = 0,
 ) -> None:
     """Argo's rules between the counters of a metric (`utils/analysis/factory.go ValidateMetric`); ValueError."""
     if not count:
@@ -100,6 +171,10 @@ def check_counts(
         raise ValueError(f"expected a count of at least failureLimit ({failure_limit}), got {count}")
     if count < inconclusive_limit:
         raise ValueError(f"expected a count of at least inconclusiveLimit ({inconclusive_limit}), got {count}")
+    least = max(failure_limit, 0) + consecutive_success_limit
+    if consecutive_success_limit and count < least:
+        what = "failureLimit + consecutiveSuccessLimit" if failure_limit > 0 else "consecutiveSuccessLimit"
+        raise ValueError(f"expected a count of at least {what} ({least}), got {count}")
 
 
 class AnalysisWords(Model):
@@ -255,6 +330,13 @@ Rollback = Annotated[
     Discriminator(_form_of_rollback),
 ]
 
+
+def _form_of_binding(value: Any) -> str:
+    return "script" if isinstance(value, dict | ScriptWords) else "text"
+
+
+Bound = Annotated[Annotated[str, Tag("text")] | Annotated[ScriptWords, Tag("script")], Discriminator(_form_of_binding)]
+
 #: What says which strategy an entry is, and which words may stand beside it.
 FORMS: dict[str, tuple[str, ...]] = {
     "rollingUpdate": ("analysis",),
@@ -278,7 +360,7 @@ class StrategyWords(Model):
     analysis: AnalysisWords | None = Field(None, description="beside rollingUpdate: a failure undoes the update")
     rollback: Rollback | None = Field(None, description="beside canary: instant (default), undo, progressive")
     templates: tuple[str, ...] = Field((), max_length=50, description="beside from: files with AnalysisTemplates")
-    bind: dict[str, str] = Field({}, description="beside from: what each query measures")
+    bind: dict[str, Bound] = Field({}, description="beside from: what each query measures, or its script")
     settings: dict[str, Any] = Field({}, description="beside python: keyword arguments of the function")
     reads: tuple[str, ...] = Field((), description="beside python: queries, as error_ratio:canary:5m")
 

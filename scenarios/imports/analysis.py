@@ -17,7 +17,7 @@ from scenarios.imports.section import Section
 
 
 def analysis_words(owner: Section, library: Library, *, background: bool = False) -> dict[str, Any] | None:
-    """One analysis of a Rollout in the words of a scenario; None when nothing of it decides anything."""
+    """One analysis of a Rollout in the words of a scenario; None when all of it is bound to `pass`."""
     extra = ("startingStep",) if background else ()
     owner.fields(read=("templates", "args", "dryRun", *extra), quiet=("analysisRunMetadata", "measurementRetention"))
     found = _templates(owner, library, ())
@@ -37,12 +37,10 @@ def analysis_words(owner: Section, library: Library, *, background: bool = False
         if name in seen:
             metric.section.fail("name", f"a metric {name!r} stands in {seen[name].file}:{seen[name].line} already")
         seen[name] = metric.section.place("name")
-        if name in dry:
-            library.notes.assumed.append(f"metric {name!r} is a dry run and decides nothing ({metric.section.where()})")
-            library.names |= {name, metric.template, f"{metric.template}/{name}"}
-            library.used |= {each for each in (name, f"{metric.template}/{name}") if each in library.bindings}
-            continue
         each = metric_words(metric, name, library)
+        if each is not None and name in dry:
+            library.notes.assumed.append(f"metric {name!r} is a dry run and decides nothing ({metric.section.where()})")
+            each["dryRun"] = True
         if each is not None:
             kept.append(each)
     if not kept:

@@ -14,6 +14,7 @@ from scenarios.imports.documents import Document, read_documents
 from scenarios.imports.library import TEMPLATE_KINDS, Library
 from scenarios.imports.section import Notes, Section
 from scenarios.measures import Binding
+from scenarios.strategy_spec import ScriptWords
 from scenarios.yaml_nodes import Node
 
 
@@ -37,7 +38,7 @@ def import_manifest(
     path: str | Path,
     *,
     templates: Iterable[str | Path] = (),
-    bind: Mapping[str, str] | None = None,
+    bind: Mapping[str, Any] | None = None,
     places: Mapping[str, Place] | None = None,
     strict: bool = True,
 ) -> Imported:
@@ -46,8 +47,9 @@ def import_manifest(
     Args:
         path: file with exactly one Rollout, or (without a Rollout) exactly one Deployment; other kinds are left alone.
         templates: more files, with AnalysisTemplates or the Deployment of a `workloadRef`.
-        bind: what each query measures: `{"success-rate": "success_ratio:canary"}`; the name of a metric, or of a
-            template that has one metric, or `template/metric`.
+        bind: what each query measures: `{"success-rate": "success_ratio:canary"}`, or what its provider answers:
+            `{"smoke": {"script": ["Failed"], "takes": "90s"}}`; by the name of a metric, or of a template that has
+            one metric, or by `template/metric`.
         places: where each binding stands, for errors.
         strict: a binding that no metric takes is an error.
 
@@ -67,7 +69,7 @@ _NGINX = ("spec", "strategy", "canary", "trafficRouting", "nginx")
 
 
 def _import(
-    path: Path, templates: list[Path], bind: Mapping[str, str], places: Mapping[str, Place], *, strict: bool
+    path: Path, templates: list[Path], bind: Mapping[str, Any], places: Mapping[str, Place], *, strict: bool
 ) -> Imported:
     own = read_documents(path)
     main = _main(own, path)
@@ -141,11 +143,12 @@ def _once(library: Library, notes: Notes) -> None:
             notes.errors.append(ScenarioError(problem, field="metadata.name", place=each.place))
 
 
-def _bindings(bind: Mapping[str, str], places: Mapping[str, Place], notes: Notes) -> dict[str, Binding]:
+def _bindings(bind: Mapping[str, Any], places: Mapping[str, Place], notes: Notes) -> dict[str, Binding]:
     found = {}
     for name, text in bind.items():
         try:
-            found[name] = Binding.parse(text)
+            words = text.model_dump(by_alias=True) if isinstance(text, ScriptWords) else text
+            found[name] = Binding.parse(words)
         except ValueError as error:
             notes.errors.append(ScenarioError(str(error), field=dotted(("bind", name)), place=places.get(name)))
             found[name] = Binding(measure="", revision="", passes=True)

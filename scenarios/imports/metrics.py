@@ -1,23 +1,30 @@
-"""One metric of an AnalysisTemplate in the words of a scenario: what it measures, how often, and what passes."""
+"""One metric of an AnalysisTemplate in the words of a scenario: what it measures, how often, and what passes.
+
+A binding says what a metric measures, or what its provider answers. A query of Prometheus without one is asked as it
+stands; any other provider without one is an error: nobody here can know its answers.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from scenarios.imports.conditions import conditions, scaled_conditions
 from scenarios.imports.library import Library, TemplateMetric
-from scenarios.imports.promql import one_window, ranges
-from scenarios.imports.section import Section, go_duration, integer, words
+from scenarios.imports.promql import fault_of, one_window, ranges
+from scenarios.imports.providers import DECIDING, PROVIDERS, check_provider, kayenta_thresholds
+from scenarios.imports.section import Section, go_duration, integer
 from scenarios.measures import Binding
+from scenarios.scripts import decisions
 from scenarios.strategy_spec import check_counts
 from scenarios.units import duration_text
-from strategies.analysis import Condition
+from strategies.analysis import Phase
 
-PROVIDERS: Final = words(
-    "prometheus cloudWatch datadog graphite influxdb job kayenta newRelic plugin skywalking wavefront web"
-)
-_NO_VALUE: Final = ("job", "kayenta", "plugin")  #: decide by themselves: there is no value that could be bound
-_COUNTERS: Final = {"failureLimit": (0, -1), "inconclusiveLimit": (0, 0), "consecutiveErrorLimit": (4, 0)}
-_RATIOS: Final = ("error_ratio", "success_ratio")
+_COUNTERS: Final = {
+    "failureLimit": (0, -1),
+    "inconclusiveLimit": (0, 0),
+    "consecutiveErrorLimit": (4, 0),
+    "consecutiveSuccessLimit": (0, 0),
+}
 
 
 def metric_words(metric: TemplateMetric, name: str, library: Library) -> dict[str, Any] | None:
@@ -25,39 +32,44 @@ def metric_words(metric: TemplateMetric, name: str, library: Library) -> dict[st
     section = metric.section
     section.fields(
         read=(
-            "name",
-            "provider",
-            "interval",
-            "initialDelay",
-            "count",
-            "successCondition",
-            "failureCondition",
-            *_COUNTERS,
-        ),
-        refused=("consecutiveSuccessLimit",),
-    )
+            "name", "provider", "interval", "initialDelay", "count", "successCondition", "failureCondition", *_COUNTERS,
+        )
+    )  # fmt: skip
     if not name:
         section.fail(None, "expected a metric with a name, got none")
     binding = _binding(metric, name, library)
     found = _schedule(metric)
-    query = _query(metric, binding)
-    if binding is None:
+    provider = section.section("provider")
+    if provider is None:
+        section.fail(None, "expected a provider, got none")
         return None
-    if binding.passes:
+    kind = _kind(provider)
+    if kind is None:
+        return None
+    if binding is not None and binding.passes:
         library.notes.assumed.append(f"metric {name!r} always succeeds, as bound ({section.where()})")
         return None
-    if query is None:
+    if binding is None:
+        source = _asked(metric, name, kind, provider, library)
+    elif binding.script is not None:
+        source = _scripted(metric, name, kind, provider, binding, library)
+    else:
+        source = _measured(metric, name, kind, provider, binding, library)
+    return None if source is None else {"name": name, **source, **found}
+
+
+def _kind(provider: Section) -> str | None:
+    """The one provider that is given, its fields checked."""
+    provider.fields(read=PROVIDERS)
+    kinds = [name for name in PROVIDERS if provider.has(name)]
+    if len(kinds) != 1:
+        if provider.clean:
+            provider.fail(None, f"expected exactly one provider, got {' and '.join(kinds) or 'none'}")
         return None
-    window = binding.window_seconds or one_window(query)
-    if window is None:
-        _no_window(section, name, query, binding)
-        return None
-    word = binding.measure if binding.factor == 1 else f"{binding.measure}*{binding.factor:g}"
-    source = "as bound" if binding.window_seconds else "the range of its query"
-    what = f"{word} of {binding.revision} over {duration_text(window)}"
-    library.notes.assumed.append(f"metric {name!r} measures {what}, {source} ({section.where()})")
-    found |= _conditions(metric, name, binding)
-    return {"name": name, "measure": binding.measure, "revision": binding.revision, "window": window, **found}
+    below = provider.section(kinds[0])
+    if below is not None:
+        check_provider(below, kinds[0])
+    return kinds[0]
 
 
 def _binding(metric: TemplateMetric, name: str, library: Library) -> Binding | None:
@@ -70,48 +82,89 @@ def _binding(metric: TemplateMetric, name: str, library: Library) -> Binding | N
         if key in library.bindings:
             library.used.add(key)
             return library.bindings[key]
-    problem = f"metric {name!r} measures nothing known: bind it, e.g. --bind {name}={_likely(metric, name)}:canary"
-    metric.section.fail(None, problem)
     return None
 
 
-def _likely(metric: TemplateMetric, name: str) -> str:
-    """What a metric seems to measure, for the hint alone: nothing is bound by its name."""
-    provider = metric.section.get("provider")
-    prometheus = provider.child("prometheus") if provider is not None and isinstance(provider.value, dict) else None
-    has_query = prometheus is not None and isinstance(prometheus.value, dict)
-    query = prometheus.child("query") if prometheus is not None and has_query else None
-    text = str(query.value) if query is not None else ""
-    return "latency_p95" if "latency" in name.lower() or "histogram_quantile" in text else "success_ratio"
+# --- what it measures --------------------------------------------------------------------------------------------
 
 
-def _query(metric: TemplateMetric, binding: Binding | None) -> str | None:
-    """The text of the provider's query, with its arguments; empty where it has none, None where it is wrong."""
-    provider = metric.section.section("provider")
-    if provider is None:
-        metric.section.fail(None, "expected a provider, got none")
-        return None
-    provider.fields(read=PROVIDERS)
-    kinds = [name for name in PROVIDERS if provider.has(name)]
-    if len(kinds) != 1:
-        if provider.clean:
-            provider.fail(None, f"expected exactly one provider, got {' and '.join(kinds) or 'none'}")
-        return None
-    kind = kinds[0]
-    if kind in _NO_VALUE and binding is not None and not binding.passes:
-        problem = f"a {kind} decides by itself: expected the binding pass (assume that it succeeds), got a measure"
-        provider.fail(kind, problem)
+def _asked(metric: TemplateMetric, name: str, kind: str, provider: Section, library: Library) -> dict[str, Any] | None:
+    """A metric that nothing is bound to: the query of a Prometheus, as it stands."""
+    if kind != "prometheus":
+        example = {"job": "script:Successful", "kayenta": "script:95"}.get(kind, _likely(name))
+        problem = f"metric {name!r} measures nothing known: bind it, e.g. --bind {name}={example}"
+        if kind not in DECIDING:
+            problem += f", or script the answers of its {kind}: --bind {name}=script:0.99,0.95"
+        metric.section.fail(None, problem)
         return None
     below = provider.section(kind)
-    if kind != "prometheus" or below is None:
-        return ""
-    below.fields(
-        read=("query",), quiet=("address", "authentication", "headers", "insecure", "timeout"), refused=("rangeQuery",)
-    )
+    if below is None or not _has_query(below):
+        return None
+    if below.has("rangeQuery"):
+        _no_range(below, name)
+        return None
+    query = metric.arguments.text(below, "query")
+    if query is None:
+        return None
+    if query.unknown:
+        names = " and ".join(map(repr, query.unknown))
+        problem = f"argument {names} is known only in a cluster (valueFrom): bind the metric, e.g. --bind {name}="
+        below.fail("query", f"{problem}{_likely(name)}")
+        return None
+    fault = fault_of(query.text)
+    if fault is not None:
+        query.pointed(below, "query", fault)
+        return None
+    library.notes.assumed.append(f"metric {name!r} asks its query as it stands ({below.where('query')})")
+    return {"query": query.text, **conditions(metric, name, query.text)}
+
+
+def _no_range(below: Section, name: str) -> None:
+    problem = f"rangeQuery is not simulated yet: expected a script of lists, or pass, as the binding of {name}"
+    below.fail("rangeQuery", problem)
+
+
+def _likely(name: str) -> str:
+    """What a metric may measure, for the hint alone: nothing is bound by its name."""
+    return "latency_p95:canary" if "latency" in name.lower() else "success_ratio:canary"
+
+
+def _has_query(below: Section) -> bool:
     if not below.has("query"):
         below.fail(None, "expected a query, got none")
+        return False
+    return below.text("query") is not None
+
+
+def _measured(
+    metric: TemplateMetric, name: str, kind: str, provider: Section, binding: Binding, library: Library
+) -> dict[str, Any] | None:
+    """A metric that is bound to a measure."""
+    section = metric.section
+    if kind in DECIDING:
+        problem = f"a {kind} decides by itself: expected a script of its answers, or the binding pass (assume that it "
+        provider.fail(kind, f"{problem}succeeds), got a measure")
         return None
-    return metric.arguments.text(below, "query")
+    text = ""
+    below = provider.section(kind)
+    if kind == "prometheus" and below is not None:
+        if below.has("rangeQuery"):
+            _no_range(below, name)
+            return None
+        query = metric.arguments.text(below, "query") if _has_query(below) else None
+        if query is None:
+            return None
+        text = query.text
+    window = binding.window_seconds or one_window(text)
+    if window is None:
+        _no_window(section, name, text, binding)
+        return None
+    word = binding.measure if binding.factor == 1 else f"{binding.measure}*{binding.factor:g}"
+    source = "as bound" if binding.window_seconds else "the range of its query"
+    what = f"{word} of {binding.revision} over {duration_text(window)}"
+    library.notes.assumed.append(f"metric {name!r} measures {what}, {source} ({section.where()})")
+    words = {"measure": binding.measure, "revision": binding.revision, "window": window}
+    return words | scaled_conditions(metric, name, binding)
 
 
 def _no_window(section: Section, name: str, query: str, binding: Binding) -> None:
@@ -119,6 +172,56 @@ def _no_window(section: Section, name: str, query: str, binding: Binding) -> Non
     got = f"ranges {' and '.join(found)}" if len(found) > 1 else f"range {found[0]}" if found else "no range"
     example = f"--bind {name}={binding.measure}:{binding.revision}:5m"
     section.fail("provider", f"metric {name!r}: the query has {got}: expected a window in the binding, e.g. {example}")
+
+
+def _scripted(
+    metric: TemplateMetric, name: str, kind: str, provider: Section, binding: Binding, library: Library
+) -> dict[str, Any] | None:
+    """A metric whose provider answers what the binding says."""
+    assert binding.script is not None
+    section, answers = metric.section, binding.script
+    found: dict[str, Any] = {}
+    if kind in DECIDING:
+        for word in ("successCondition", "failureCondition"):
+            if section.has(word):
+                section.notes.warnings.append(f"{section.where(word)}: a {kind} decides by itself: {word} is not asked")
+    else:
+        found = conditions(metric, name)
+    if kind == "kayenta":
+        below = provider.section(kind)
+        thresholds = kayenta_thresholds(below) if below is not None else None
+        if thresholds is None:
+            return None
+        answers = tuple(_of_score(each, *thresholds) for each in answers)
+    if not found:
+        try:
+            answers = decisions(answers)
+        except ValueError as error:
+            provider.fail(kind, str(error))
+            return None
+    if kind in DECIDING and not all(isinstance(each, Phase) for each in answers):
+        wanted = "scores from 0 to 100" if kind == "kayenta" else "Successful, Failed or error"
+        provider.fail(kind, f"expected a script of {wanted}, got another answer")
+        return None
+    count = f"{len(answers)} answer{'s' if len(answers) != 1 else ''}"
+    library.notes.assumed.append(f"metric {name!r} hears a script of {count}, as bound ({section.where()})")
+    words: dict[str, Any] = {"script": list(answers)}
+    if binding.after != "hold":
+        words["after"] = binding.after
+    if binding.takes_seconds:
+        words["takes"] = binding.takes_seconds
+    return words | found
+
+
+def _of_score(answer: Any, good: int, marginal: int) -> Any:
+    """Kayenta's score by its thresholds, as `metricproviders/kayenta/kayenta.go` evaluateResult."""
+    if not isinstance(answer, float) or not 0 <= answer <= 100:
+        return answer
+    score = int(answer)
+    return Phase.SUCCESSFUL if score >= good else Phase.INCONCLUSIVE if score >= marginal else Phase.FAILED
+
+
+# --- how often ---------------------------------------------------------------------------------------------------
 
 
 def _schedule(metric: TemplateMetric) -> dict[str, Any]:
@@ -137,7 +240,13 @@ def _schedule(metric: TemplateMetric) -> dict[str, Any]:
         if value is not None and value != default:
             found[name] = value
     try:
-        check_counts(count, found.get("interval"), found.get("failureLimit", 0), found.get("inconclusiveLimit", 0))
+        check_counts(
+            count,
+            found.get("interval"),
+            found.get("failureLimit", 0),
+            found.get("inconclusiveLimit", 0),
+            found.get("consecutiveSuccessLimit", 0),
+        )
     except ValueError as error:
         section.fail("count", str(error))
     return found
@@ -152,31 +261,3 @@ def _decided(metric: TemplateMetric, name: str, parse: Any) -> Any:
     except ValueError as error:
         metric.section.fail(name, str(error))
         return None
-
-
-def _conditions(metric: TemplateMetric, name: str, binding: Binding) -> dict[str, str]:
-    """Both conditions, their thresholds in the unit of the measure."""
-    section = metric.section
-    found: dict[str, str] = {}
-    for word in ("successCondition", "failureCondition"):
-        node = metric.arguments.decided(section, word)
-        if node is None:
-            continue
-        try:
-            condition = Condition.parse(str(node.value))
-        except ValueError as error:
-            section.fail(word, f"{error} (other expressions are not simulated yet)")
-            continue
-        threshold = condition.threshold / binding.factor
-        if binding.measure in _RATIOS and not 0 <= threshold <= 1:
-            problem = f"{binding.measure} is a share from 0 to 1, the condition compares it with {threshold:g}"
-            section.fail(word, f"{problem}; a query in per cent is bound as {binding.measure}*100:{binding.revision}")
-        elif binding.measure.startswith("latency") and threshold >= 60:
-            problem = f"{section.where(word)}: metric {name!r} is in seconds and is compared with {threshold:g}"
-            section.notes.warnings.append(
-                f"{problem}; a query in milliseconds is bound as {binding.measure}*1000:{binding.revision}"
-            )
-        found[word] = f"result[0] {condition.op} {threshold!r}"
-    if not found and not (section.has("successCondition") or section.has("failureCondition")):
-        section.notes.warnings.append(f"{section.where()}: metric {name!r} has no condition: it always succeeds")
-    return found

@@ -1,9 +1,10 @@
-"""The window of a PromQL query, found without evaluating it."""
+"""The window of a PromQL query, found without evaluating it, and what is wrong with one."""
 
 from __future__ import annotations
 
 import re
 
+from scenarios.pointer import Fault
 from scenarios.units import duration
 
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`")
@@ -37,3 +38,14 @@ def one_window(query: str) -> float | None:
     """Seconds of the range of a query when all its ranges are the same; else None."""
     found = set(ranges(query).values())
     return found.pop() if len(found) == 1 else None
+
+
+def fault_of(query: str) -> Fault | None:
+    """What is wrong with a query, and where; None when it can be answered."""
+    from strategies.metrics.promql import PromqlError, parse
+
+    try:
+        parse(query)
+    except PromqlError as error:
+        return Fault(error.problem, error.start, error.end)
+    return None

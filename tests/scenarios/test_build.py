@@ -192,9 +192,12 @@ def test_bindings_of_the_command_line_must_name_something() -> None:
     assert refused("rollingUpdate: {}", bind={"a": "error_ratio:canary"}) == [
         "bind.a: no metric takes the binding 'a': the manifest has no analysis"
     ]
-    assert refused(entry, bind={"success-rate": "success_ratio:canary"}) == [
+    template = Path("checkout-analysis.yaml")
+    template.write_text(template.read_text(encoding="utf-8").replace("        prometheus:", "        graphite:"))
+    assert refused(entry, bind={"success-rate": "success_ratio:canary:5m"}) == [
         "checkout-analysis.yaml:36:7 spec.metrics[0]: metric 'latency-p95' measures nothing known: bind it, "
-        "e.g. --bind latency-p95=latency_p95:canary"
+        "e.g. --bind latency-p95=latency_p95:canary, or script the answers of its graphite: "
+        "--bind latency-p95=script:0.99,0.95"
     ]
 
 
@@ -395,10 +398,9 @@ P = "s.yaml:4"
             "(any latency_pNN)",
         ),
         (
-            "rollingUpdate: {}\nanalysis: {metrics: [{name: a, measure: error_ratio, successCondition: low}]}",
-            "s.yaml:5:76 strategies.one.analysis.metrics[0].successCondition: expected one comparison with a number, "
-            "such as result[0] >= 0.95 (left side: result, result[0], asFloat(result) or asFloat(result[0]); "
-            "operators: < <= > >= == !=), got 'low'",
+            "rollingUpdate: {}\nanalysis: {metrics: [{name: a, measure: error_ratio, query: up}]}",
+            "s.yaml:5:26 strategies.one.analysis.metrics[0]: expected exactly one of measure, query, script, got "
+            "measure and query",
         ),
         (
             "rollingUpdate: {}\nanalysis: {metrics: [{name: a, measure: error_ratio, count: 3}]}",

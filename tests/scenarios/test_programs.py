@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from scenarios import programs
 from scenarios.strategy_spec import AnalysisWords, BlueGreenWords, CanaryWords, MetricWords, RollingWords, StrategyWords
-from strategies.analysis import Analysis, Condition, Metric
+from strategies.analysis import Analysis, Condition, Expression, Metric, Phase, Script
 from strategies.canary import AnalysisStep, CanaryScaleStep, PauseStep, SetWeightStep
-from strategies.effects import Query, Release, SetWeight, Wait
+from strategies.effects import PromQuery, Query, Release, SetWeight, Wait
 from strategies.rollback import Context
 
 COMMON = {"minReadySeconds": 11, "progressDeadlineSeconds": 222, "progressDeadlineAbort": True}
@@ -123,10 +124,14 @@ def test_every_word_of_a_metric() -> None:
         "failureLimit": 4,
         "inconclusiveLimit": 3,
         "consecutiveErrorLimit": 2,
+        "consecutiveSuccessLimit": 5,
         "successCondition": "result[0] < 0.5",
-        "failureCondition": "result[0] >= 2",
+        "failureCondition": "!(result[0] < 2)",
+        "factor": 10,
+        "dryRun": True,
     }
-    assert set(words) == {field.alias or name for name, field in MetricWords.model_fields.items()}
+    others = {"query", "script", "after", "takes"}
+    assert set(words) | others == {field.alias or name for name, field in MetricWords.model_fields.items()}
     metric = Metric(
         name="errors",
         query=Query(quantity="latency_quantile", quantile=0.99, revision="stable", window_seconds=90.0),
@@ -136,13 +141,77 @@ def test_every_word_of_a_metric() -> None:
         failure_limit=4,
         inconclusive_limit=3,
         consecutive_error_limit=2,
+        consecutive_success_limit=5,
         success=Condition("<", 0.5),
-        failure=Condition(">=", 2.0),
+        failure=Expression("!(result[0] < 2)"),
+        factor=10.0,
+        dry_run=True,
     )
     analysis = AnalysisWords.model_validate({"metrics": [words]})
     assert programs.analysis(analysis, "mine") == Analysis(name="mine", metrics=(metric,))
     step = CanaryWords.model_validate({"steps": [{"analysis": {"metrics": [words]}}]}).steps[0]
     assert programs.step(step, 3) == AnalysisStep(analysis=Analysis(name="step 3", metrics=(metric,)))
+
+
+@pytest.mark.parametrize(
+    ("words", "source"),
+    [
+        ({"query": "sum(rate(x[5m]))"}, PromQuery("sum(rate(x[5m]))")),
+        ({"script": [1, 0.5, "error"]}, Script(answers=(1.0, 0.5, Phase.ERROR))),
+        (
+            {"script": ["Failed"], "after": "repeat", "takes": "90s"},
+            Script(answers=(Phase.FAILED,), seconds=90.0, at_end="repeat"),
+        ),
+        ({"script": ["Failed"], "successCondition": "result == 'OK'"}, Script(answers=("Failed",))),
+        ({"script": [{"a": [1, None, True]}, [2]]}, Script(answers=({"a": [1.0, None, True]}, [2.0]))),
+    ],
+)
+def test_other_sources_of_a_metric(words: dict[str, Any], source: PromQuery | Script) -> None:
+    analysis = programs.analysis(AnalysisWords.model_validate({"metrics": [{"name": "a", **words}]}), "mine")
+    assert analysis is not None
+    assert analysis.metrics[0].query == source
+    assert analysis.queries == ((source,) if isinstance(source, PromQuery) else ())
+
+
+def test_a_condition_of_promql_sees_the_whole_answer() -> None:
+    words = {"name": "a", "query": "up", "successCondition": "result[0] > 0"}
+    analysis = programs.analysis(AnalysisWords.model_validate({"metrics": [words]}), "mine")
+    assert analysis is not None
+    assert analysis.metrics[0].success == Expression("result[0] > 0")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ({}, "expected exactly one of measure, query, script, got none"),
+        (
+            {"measure": "error_ratio", "query": "up"},
+            "expected exactly one of measure, query, script, got measure and query",
+        ),
+        ({"query": "up", "window": "5m"}, "expected window beside measure only, got it beside query"),
+        ({"script": [1], "factor": 2}, "expected factor beside measure only, got it beside script"),
+        ({"measure": "error_ratio", "takes": 5}, "expected takes beside script only, got it beside measure"),
+        ({"script": []}, "expected 1 to 1000 answers, got 0"),
+        ({"script": 5}, "expected a list of answers such as"),
+        ({"script": ["Failde"]}, "unknown answer 'Failde' of a metric without conditions; did you mean 'Failed'?"),
+        ({"query": "sum(x"}, "unclosed left parenthesis"),
+        ({"query": 5}, "expected PromQL, got 5"),
+        ({"measure": "error_ratio", "successCondition": "resul > 1"}, "unknown name 'resul'; did you mean 'result'?"),
+        (
+            {"measure": "error_ratio", "interval": 1, "count": 3, "consecutiveSuccessLimit": 4},
+            r"expected a count of at least consecutiveSuccessLimit \(4\), got 3",
+        ),
+    ],
+)
+def test_words_of_a_metric_that_contradict_each_other(words: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        MetricWords.model_validate({"name": "a", **words})
+
+
+def test_a_metric_that_wants_successes_in_a_row_ends() -> None:
+    words = {"name": "a", "measure": "error_ratio", "interval": 1}
+    assert not MetricWords.model_validate(words).ends
+    assert MetricWords.model_validate({**words, "consecutiveSuccessLimit": 1}).ends
 
 
 def test_defaults_of_a_metric_are_those_of_argo() -> None:

@@ -184,8 +184,11 @@ def test_a_field_of_the_rollout_may_be_an_argument() -> None:
     text = ROLLOUT.replace("                value: web\n", field) + TEMPLATE.replace(
         "result[0] >= {{ args.threshold }}", '"{{args.service}}"'
     )
-    (line,) = refused(text)
-    assert "got 'eu'" in line
+    assert refused(text) == [
+        "rollout.yaml:38:26 spec.metrics[0].successCondition: unknown name 'eu'; known: result, true, false, nil",
+        '    successCondition: "{{args.service}}"',
+        "                       ^^^^^^^^^^^^^^^^",
+    ]
 
 
 def test_several_templates_become_one_run_and_templates_may_name_templates() -> None:
@@ -201,9 +204,11 @@ def test_several_templates_become_one_run_and_templates_may_name_templates() -> 
 
 def test_a_dry_run_decides_nothing() -> None:
     text = ROLLOUT + TEMPLATE + "  dryRun:\n    - metricName: success.*\n"
-    found = read(text, {})
-    assert found.words["canary"]["steps"][1] == {"pause": {"duration": "0s"}}
-    assert any("is a dry run" in line for line in found.assumed)
+    found = read(text)
+    (metric,) = found.words["canary"]["steps"][1]["analysis"]["metrics"]
+    assert metric["dryRun"] is True
+    assert metric["measure"] == "success_ratio"
+    assert "metric 'success-rate' is a dry run and decides nothing (rollout.yaml:34)" in found.assumed
 
 
 def test_a_job_can_be_assumed_to_succeed() -> None:
@@ -214,7 +219,7 @@ def test_a_job_can_be_assumed_to_succeed() -> None:
     assert "metric 'success-rate' always succeeds, as bound (rollout.yaml:34)" in found.assumed
     assert refused(text) == [
         "rollout.yaml:40:9 spec.metrics[0].provider.job: a job decides by itself: "
-        "expected the binding pass (assume that it succeeds), got a measure"
+        "expected a script of its answers, or the binding pass (assume that it succeeds), got a measure"
     ]
 
 
@@ -462,10 +467,11 @@ METRIC = "rollout.yaml:34"
     ("change", "bind", "line"),
     [
         (
-            ("", ""),
+            ("prometheus:", "datadog:"),
             {},
             f"{METRIC}:7 spec.metrics[0]: metric 'success-rate' measures nothing known: bind it, "
-            "e.g. --bind success-rate=success_ratio:canary",
+            "e.g. --bind success-rate=success_ratio:canary, or script the answers of its datadog: "
+            "--bind success-rate=script:0.99,0.95",
         ),
         (
             ("", ""),
@@ -537,11 +543,10 @@ METRIC = "rollout.yaml:34"
             "(valueFrom): expected a value here",
         ),
         (
-            ("result[0] >= {{ args.threshold }}", "result[0] >= 0.9 && result[0] < 1"),
+            ("result[0] >= {{ args.threshold }}", "result[0] >= {{ args.threshold }} && reslt[0] < 1"),
             BIND,
-            "rollout.yaml:38:25 spec.metrics[0].successCondition: expected one comparison with a number, such as "
-            "result[0] >= 0.95 (left side: result, result[0], asFloat(result) or asFloat(result[0]); operators: "
-            "< <= > >= == !=), got 'result[0] >= 0.9 && result[0] < 1' (other expressions are not simulated yet)",
+            "rollout.yaml:38:62 spec.metrics[0].successCondition: unknown name 'reslt'; did you mean 'result'? "
+            "known: result, true, false, nil",
         ),
         (
             ("count: 10", "count: 2"),
@@ -566,9 +571,10 @@ METRIC = "rollout.yaml:34"
             "rollout.yaml:37:21 spec.metrics[0].failureLimit: expected -1 or more, got -2",
         ),
         (
-            ("failureLimit: 3", "consecutiveSuccessLimit: 3"),
+            ("failureLimit: 3", "failureLimit: 3\n      consecutiveSuccessLimit: 8"),
             BIND,
-            "rollout.yaml:37:7 spec.metrics[0].consecutiveSuccessLimit: consecutiveSuccessLimit is not simulated yet",
+            "rollout.yaml:36:14 spec.metrics[0].count: expected a count of at least "
+            "failureLimit + consecutiveSuccessLimit (11), got 10",
         ),
         (
             ("failureLimit: 3", "failurLimit: 3"),
@@ -585,7 +591,8 @@ METRIC = "rollout.yaml:34"
         (
             ("          query:", "          rangeQuery: {step: 1m}\n          query:"),
             BIND,
-            "rollout.yaml:41:11 spec.metrics[0].provider.prometheus.rangeQuery: rangeQuery is not simulated yet",
+            "rollout.yaml:41:11 spec.metrics[0].provider.prometheus.rangeQuery: rangeQuery is not simulated yet: expected a "
+            "script of lists, or pass, as the binding of success-rate",
         ),
     ],
 )
@@ -597,6 +604,7 @@ def test_an_analysis_is_refused_in_one_line(change: tuple[str, str], bind: dict[
 
 def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file() -> None:
     text = (ROLLOUT + TEMPLATE).replace("setWeight: 10", "setWeight: 110").replace("count: 10", "count: 1")
+    text = text.replace("prometheus:", "graphite:")
     lines = refused(text, {})
     assert [line.split(" ")[0] for line in lines] == ["rollout.yaml:16:22", "rollout.yaml:34:7", "rollout.yaml:36:14"]
 
