@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from ruamel.yaml import YAML
 
 from rolloutlab.cli import main
 from rolloutlab.samplesize import Split, split, split_of_weight
+from strategies.exact_power import exact_power
 
 ROOT = Path(__file__).parents[2]
 CHANGE = ("--from", "1%", "--to", "1.5%")
@@ -138,6 +141,24 @@ def test_splits_are_given_once() -> None:
     assert split("3:1").weight == 0.75
     found = told(*CHANGE, "--ratio", "1:9", "--weight", "10%", "--weight", "50%")
     assert found["inputs"]["splits"] == ["1:1", "1:9"]
+
+
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_the_other_arm_is_rounded_as_a_fraction(percent: int) -> None:
+    """A ratio from a percentage is off in its last digit; that is not a request more."""
+    for canary in (1, 99, 4011, 10**9):
+        wanted = math.ceil(Fraction(canary * (100 - percent), percent))
+        assert split_of_weight(percent / 100).stable(canary) == wanted
+
+
+def test_false_alarms_of_one_side_are_those_of_its_direction() -> None:
+    """Unequal arms are skewed: the tail that a test of improvements looks at is the thinner one."""
+    found = of(told("--from", "1%", "--to", "0.5%", "--sides", "1", "--alpha", "2.5%"), "two_arms")[1]
+    arms = {"canary": found["canary_requests"], "stable": found["stable_requests"]}
+    both = exact_power(0.01, 0.01, **arms, alpha=0.05)
+    upper = exact_power(0.01, 0.01, **arms, alpha=0.025, sides=1)
+    assert found["exact_false_alarm"] == pytest.approx(both - upper, rel=1e-9)
+    assert found["exact_false_alarm"] < 0.9 * upper
 
 
 def test_an_improvement_is_a_change_too() -> None:
