@@ -15,27 +15,27 @@ from strategies.exact_power import MOST_REQUESTS
 #: question -> how it is asked, and what its number means
 QUESTIONS: Final = {
     "two_arms": (
-        "did the error ratio change? (one look at two arms)",
+        "did the error ratio change?",
         "both revisions are counted once, at the end, and compared (z-test, pooled variance); who looks earlier, or "
         "more than once, has more false alarms than alpha",
     ),
     "one_sample_width": (
-        "how large is one error ratio? (to within the margin)",
+        "how large is one error ratio, to within the margin?",
         "enough to measure a single ratio; it compares nothing, and its power is that of two arms whose canary has "
         "this size",
     ),
     "sequential_limit": (
-        "how soon could any method know? (on average)",
-        "no judge, however often it looks, ends on a bad canary after fewer requests on average at these two error "
-        "probabilities; it is a bound, not a recipe",
+        "how soon could any method know?",
+        "on a bad canary no judge, however often it looks, ends after fewer requests on average, at these two error "
+        "probabilities; a bound, not a recipe",
     ),
     "no_failures": (
         "what does it say that nothing failed?",
         "so many canary requests without a single failure exclude the larger ratio; fewer do not",
     ),
     "window": (
-        "is the window long enough? (one look at its end)",
-        "what the canary gets within the window against what one look needs, and the power with what it gets",
+        "is the window long enough?",
+        "what the canary gets within the window against what one look at its end needs, and the power with what it gets",
     ),
     "smallest_weight": (
         "which weight does the window need?",
