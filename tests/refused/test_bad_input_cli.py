@@ -94,7 +94,25 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "median beyond a double": (HEAD + ROLLING + "release: {severity: 1.0e+300}", "expected a number of at most 1e+15"),
     "too many pods": (HEAD + "strategies: {a: {blueGreen: {previewReplicaCount: 9999999}}}", "expected at most 1000"),
     "first and returning": (HEAD + ROLLING + "release: {first: true, returning: true}", "expected first or returning"),
-    "long condition": (HEAD + CANARY.replace("result[0]", "(" * 5000), "expected a condition of at most 200 characters"),
+    "long condition": (HEAD + CANARY.replace("result[0]", "(" * 5000), "expected a condition of at most 1000 characters"),
+    "deep condition": (HEAD + CANARY.replace("result[0]", "(" * 500), "expected at most 40 levels of nesting"),
+    "condition of another language": (
+        HEAD + CANARY.replace("result[0]", "min_over_time(result[0])"), "f.yaml:2:151 strategies.a.canary.analysis.metrics[0]."
+        "successCondition: unknown function 'min_over_time'",
+    ),
+    "condition with a regular expression": (
+        HEAD + CANARY.replace("result[0] < 0.01", 'result matches "(a+)+$"'), "'matches' of expr-lang is not supported",
+    ),
+    "query that does not parse": (
+        HEAD + CANARY.replace("measure: error_ratio, window: 1m", "query: sum(rate(up)"), "unclosed left parenthesis",
+    ),
+    "query of an unknown function": (
+        HEAD + CANARY.replace("measure: error_ratio, window: 1m", "query: holt_winters(up)"), "function 'holt_winters' is not",
+    ),
+    "measure and query": (
+        HEAD + CANARY.replace("window: 1m", "query: up"), "expected exactly one of measure, query, script, got measure and query",
+    ),
+    "script without answers": (HEAD + CANARY.replace("measure: error_ratio, window: 1m", "script: []"), "expected 1 to 1000 answers"),
     "many variants": (
         HEAD + ROLLING + f"variants: {{{', '.join(f'v{i}: {{}}' for i in range(2000))}}}",
         "variants: expected at most 50 items",
@@ -169,9 +187,40 @@ ROLLOUTS: dict[str, tuple[tuple[str, str], str]] = {
         ("templateName: latency-p95", "templateName: latency-p9"),
         "unknown AnalysisTemplate 'latency-p9'; did you mean 'latency-p95'?",
     ),
-    "unbound": (("name: checkout\n", "name: checkout\n"), "metric 'success-rate' measures nothing known: bind it"),
     "chart": (("  replicas: 10", "  replicas: {{ .Values.n }}"), "r.yaml:"),
 }  # fmt: skip
+
+
+TEMPLATES: dict[str, tuple[tuple[str, str], str]] = {
+    "unbound provider": (("prometheus:", "graphite:"), "metric 'success-rate' measures nothing known: bind it, e.g. --bind"),
+    "unknown provider": (("prometheus:", "promtheus:"), "unknown field 'promtheus'; did you mean 'prometheus'? known: cloudWatch"),
+    "unknown provider field": (("          address:", "          adress:"), "unknown field 'adress'; did you mean 'address'?"),
+    "query that does not parse": (
+        ("sum(rate(", "sum(rte("),
+        "a.yaml:21:17 spec.metrics[0].provider.prometheus.query: function 'rte' is not supported; did you mean 'rate'?",
+    ),
+    "condition outside the language": (
+        ("result[0] >= 0.98", "result[0] >= 98%"),
+        "a.yaml:16:41 spec.metrics[0].successCondition: expected a value, got the end\n"
+        "error:     successCondition: result[0] >= 98%\n"
+        "error:                                       ^\n",
+    ),
+    "dry run of nothing": (
+        ("  metrics:\n", "  dryRun: [{metricName: x}]\n  metrics:\n"), "no metric matches: Argo would end the run with an error",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_that_is_wrong(tmp_path: Path, name: str) -> None:
+    change, said = TEMPLATES[name]
+    template = (MANIFESTS / "checkout-analysis.yaml").read_text()
+    assert change[0] in template
+    files: dict[str, str | bytes] = {
+        "r.yaml": (MANIFESTS / "checkout-rollout.yaml").read_text(),
+        "a.yaml": template.replace(*change, 1),
+    }
+    check_refused(tmp_path, files, ("predict", "-f", "r.yaml", "-f", "a.yaml", "--runs", "2"), said)
 
 
 @pytest.mark.parametrize("name", ROLLOUTS)
