@@ -100,6 +100,8 @@ def samples(text: str) -> Iterator[tuple[dict[str, str], float]]:
     Raises:
         ValueError: it is something else.
     """
-    for family in text_string_to_metric_families(text):
+    # without the comments that say the type: of a counter the parser would change the name to end in _total
+    bare = "\n".join(line for line in text.splitlines() if not line.startswith("#")) + "\n"
+    for family in text_string_to_metric_families(bare):
         for sample in family.samples:
             yield {NAME: sample.name, **sample.labels}, sample.value
