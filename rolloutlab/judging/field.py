@@ -101,7 +101,7 @@ def _rules(bench: Bench) -> Iterator[Entrant]:
         "peeking_z", "peeking-z", f"z-test at {_percent(bench.alpha)}, each minute",
         "a test for one look, looked at again and again", {"alpha": bench.alpha}, evaluates_seconds=60.0,
     )  # fmt: skip
-    line = (bench.p0 + bench.p1) / 2
+    line = float(f"{(bench.p0 + bench.p1) / 2:.3g}")
     text = f"rate[5m] > {_percent(line)}"
     for hold in (0, 60, 300):
         yield _one(

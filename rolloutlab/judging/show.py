@@ -75,9 +75,12 @@ def glance(bench: Bench, cards: Sequence[Card]) -> str:
     for card in cards:
         row = [marked(card), *(rate(one, interval=one.seconds == HOUR) for one in card.false_alarms)]
         row += [percent(card.fault.detected.value), late(bench, card.fault.p50, card.fault.p90, card.fault.p99)]
-        row += [factor(card.ratio.value), matched(card)]
+        row += [at_least(card) + factor(card.ratio.value), matched(card)]
         row += [text.NONE if card.efficiency is None else f"{card.efficiency.value:.2f}"]
-        row += [in_seconds(card.end_seconds), text.count(card.fault.exposed_mean.value)]
+        row += [
+            at_least(card) + in_seconds(card.end_seconds),
+            at_least(card) + text.count(card.fault.exposed_mean.value),
+        ]
         rows.append(row)
     return Grid(head, under, rows, spare=_SPARE).text()
 
@@ -85,6 +88,11 @@ def glance(bench: Bench, cards: Sequence[Card]) -> str:
 def marked(card: Card) -> str:
     """The label, with ✗ where the judge takes back too many good releases."""
     return f"{'' if card.valid else INVALID}{card.entrant.label}"
+
+
+def at_least(card: Card) -> str:
+    """The sign before a mean in which some bad releases count with the horizon, for they were not seen in it."""
+    return "≥ " if card.fault.missed else ""
 
 
 def in_seconds(value: float) -> str:
@@ -106,8 +114,10 @@ def rate(one: FalseAlarms, *, interval: bool = False) -> str:
 
 
 def late(bench: Bench, *values: float) -> str:
-    """Times in seconds; one that lies beyond the horizon says so."""
+    """Times in seconds; one that lies beyond the horizon says so, and once if all do."""
     last = f"> {in_seconds(bench.horizon_seconds - bench.fault_seconds)}"
+    if not any(map(math.isfinite, values)):
+        return last
     return " / ".join(in_seconds(value) if math.isfinite(value) else last for value in values)
 
 
@@ -152,7 +162,7 @@ def seconds(cards: Sequence[Card]) -> str:
     for card in cards:
         found = {one.name: one.seconds for one in card.segments}
         row = [in_seconds(found[name]) if name in found else text.NONE for name in names]
-        rows.append([marked(card), *row, in_seconds(card.end_seconds)])
+        rows.append([marked(card), *row, at_least(card) + in_seconds(card.end_seconds)])
     return Grid(head, ["", *(kinds[name] for name in names), ""], rows).text()
 
 
@@ -189,7 +199,7 @@ def both(card: Card) -> str:
     """`2.25 (✗ 24 %)`: the multiple of the limit, and the rate; ✗ where the rate is too high."""
     one: Interval = card.hour.share
     seen = f"< {percent(3 / card.hour.runs)}" if card.hour.alarms == 0 else percent(one.value)
-    return f"{factor(card.ratio.value)} ({'' if card.valid else INVALID}{seen})"
+    return f"{at_least(card)}{factor(card.ratio.value)} ({'' if card.valid else INVALID}{seen})"
 
 
 def _ending(result: Calibration, *, assumptions: bool) -> str:
