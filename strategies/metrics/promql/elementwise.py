@@ -41,8 +41,9 @@ def rounded(value: FloatArray, nearest: FloatArray) -> FloatArray:
 
 
 def clamped(value: FloatArray, least: FloatArray, most: FloatArray) -> FloatArray:
-    """`clamp`; NaN anywhere gives NaN."""
-    return np.maximum(least, np.minimum(most, value))
+    """`clamp`, with Go's order of special cases: an infinity that decides comes before NaN."""
+    lower = np.where((most == -np.inf) | (value == -np.inf), -np.inf, np.minimum(most, value))
+    return np.where((least == np.inf) | (lower == np.inf), np.inf, np.maximum(least, lower))
 
 
 COMPARISONS: Final[dict[str, Callable[[FloatArray, FloatArray], np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]]] = {

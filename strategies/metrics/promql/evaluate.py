@@ -68,7 +68,7 @@ class Evaluation:
         if isinstance(node, Number):
             return np.full(at_ms.shape, node.value)
         if isinstance(node, Select):
-            return self.instant(node, at_ms)[0]
+            return self.instant(node, at_ms, self.rules.lookback_ms)[0]
         if isinstance(node, Call):
             return FUNCTIONS[node.name](self, node, at_ms)
         if isinstance(node, Aggregate):
@@ -86,10 +86,10 @@ class Evaluation:
         """The value of a node that is a number: shape [R]."""
         return cast("FloatArray", self.value(node, at_ms))
 
-    def instant(self, node: Select, at_ms: IntArray) -> tuple[Table, IntArray]:
-        """What a selector finds, and the times of its samples."""
+    def instant(self, node: Select, at_ms: IntArray, lookback_ms: int) -> tuple[Table, IntArray]:
+        """What a selector finds, and the times of its samples, shape [S, R]."""
         when = self.moment(node.at, node.offset_ms, at_ms)
-        return instant(self._select(node), when, self.rules.lookback_ms, left_open=self.rules.left_open)
+        return instant(self._select(node), when, lookback_ms, left_open=self.rules.left_open)
 
     def samples(self, node: Node, at_ms: IntArray) -> Samples:
         """The windows of a node that is a range vector."""

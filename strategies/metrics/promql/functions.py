@@ -6,6 +6,7 @@ Source: prometheus promql/functions.go.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -35,9 +36,9 @@ def _of_window(name: str, run: Evaluation, call: Call, at_ms: IntArray) -> Table
         found = over_time.quantile(samples, run.number(call.args[0], at_ms))
     elif name == "predict_linear":
         seconds = run.number(call.args[1], at_ms)
-        found = over_time.predicted(samples, at_ms.astype(np.float64), seconds)
-    elif name in over_time.STRETCHED:
-        found = over_time.STRETCHED[name](samples, run.rules)
+        found = over_time.predicted(samples, at_ms.astype(np.float64), seconds, run.rules)
+    elif name in over_time.BY_RULES:
+        found = over_time.BY_RULES[name](samples, run.rules)
     else:
         found = over_time.PLAIN[name](samples)
     values, kept = found
@@ -103,10 +104,18 @@ def _nothing_there(call: Call, absent: BoolArray) -> Table:
 
 
 def _timestamp(run: Evaluation, call: Call, at_ms: IntArray) -> Table:
-    """The time of each sample that a selector finds; of anything else, the time of evaluation."""
+    """The time of each sample that a selector finds; of anything else, the time of evaluation.
+
+    Of a selector with `@`, Prometheus reads samples up to the time less the offset but looks back from the time itself
+    (promql/engine.go rangeEvalTimestampFunctionOverVectorSelector), so a negative offset does nothing; nor here.
+    """
     argument = call.args[0]
     if isinstance(argument, Select):
-        table, times = run.instant(argument, at_ms)
+        late_ms = 0
+        if argument.at is not None:
+            late_ms = max(0, argument.offset_ms)
+            argument = replace(argument, offset_ms=late_ms)
+        table, times = run.instant(argument, at_ms, run.rules.lookback_ms - late_ms)
     else:
         table = run.table(argument, at_ms)
         times = np.broadcast_to(at_ms, table.values.shape)
@@ -137,7 +146,7 @@ def _histogram_quantile(run: Evaluation, call: Call, at_ms: IntArray) -> Table:
     return histogram_quantile(q, run.table(call.args[1], at_ms), merge_close=run.rules.merge_close)
 
 
-_WINDOWED: Final = (*over_time.PLAIN, *over_time.STRETCHED, "predict_linear", "quantile_over_time")
+_WINDOWED: Final = (*over_time.PLAIN, *over_time.BY_RULES, "predict_linear", "quantile_over_time")
 
 FUNCTIONS: Final[dict[str, Function]] = {
     **{name: partial(_of_window, name) for name in _WINDOWED},

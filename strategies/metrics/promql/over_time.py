@@ -70,7 +70,7 @@ def last_two(samples: Samples, *, is_rate: bool) -> Found:
     return change, anywhere(rest) & anywhere(samples.inside)
 
 
-def regression(samples: Samples, intercept_ms: FloatArray) -> tuple[FloatArray, FloatArray]:
+def regression(samples: Samples, intercept_ms: FloatArray, rules: Rules) -> tuple[FloatArray, FloatArray]:
     """Least squares through the samples: the slope per second and the value at `intercept_ms` (shape [S, R] or [R])."""
     shape = samples.inside.shape[1:]
     count = np.zeros(shape)
@@ -90,20 +90,23 @@ def regression(samples: Samples, intercept_ms: FloatArray) -> tuple[FloatArray, 
     variance = xx.total + xx.lost - sum_x * sum_x / count
     slope = covariance / variance
     intercept = sum_y / count - slope * sum_x / count
-    flat = np.where(np.isinf(first), np.nan, first)
-    return np.where(constant, np.where(np.isinf(first), np.nan, 0.0), slope), np.where(constant, flat, intercept)
+    slope, intercept = np.where(constant, 0.0, slope), np.where(constant, first, intercept)
+    spoilt = constant & np.isinf(first)
+    if rules.infinity_spoils:
+        spoilt = anywhere(samples.inside & np.isinf(samples.values))
+    return np.where(spoilt, np.nan, slope), np.where(spoilt, np.nan, intercept)
 
 
-def derivative(samples: Samples) -> Found:
+def derivative(samples: Samples, rules: Rules) -> Found:
     """`deriv`: the slope, measured from the first sample for its precision."""
     start = pick(samples.times_ms, first_inside(samples.inside))
-    slope, _ = regression(samples, start.astype(np.float64))
+    slope, _ = regression(samples, start.astype(np.float64), rules)
     return slope, samples.inside.sum(axis=0) >= 2
 
 
-def predicted(samples: Samples, at_ms: FloatArray, seconds: FloatArray) -> Found:
+def predicted(samples: Samples, at_ms: FloatArray, seconds: FloatArray, rules: Rules) -> Found:
     """`predict_linear`: the line at so many seconds after the time of evaluation."""
-    slope, intercept = regression(samples, at_ms)
+    slope, intercept = regression(samples, at_ms, rules)
     return slope * seconds + intercept, samples.inside.sum(axis=0) >= 2
 
 
@@ -191,7 +194,6 @@ PLAIN: Final[dict[str, Callable[[Samples], Found]]] = {
     "avg_over_time": _average,
     "changes": partial(changed, only_down=False),
     "count_over_time": _count,
-    "deriv": derivative,
     "idelta": partial(last_two, is_rate=False),
     "irate": partial(last_two, is_rate=True),
     "last_over_time": _last,
@@ -205,7 +207,8 @@ PLAIN: Final[dict[str, Callable[[Samples], Found]]] = {
 }
 
 #: functions whose arithmetic differs between versions of Prometheus
-STRETCHED: Final[dict[str, Callable[[Samples, Rules], Found]]] = {
+BY_RULES: Final[dict[str, Callable[[Samples, Rules], Found]]] = {
+    "deriv": derivative,
     "delta": partial(stretched, is_counter=False, is_rate=False),
     "increase": partial(stretched, is_counter=True, is_rate=False),
     "rate": partial(stretched, is_counter=True, is_rate=True),

@@ -1,0 +1,89 @@
+"""The PromQL evaluator against Prometheus: kept answers of promtool, and new ones where promtool is installed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+from promql_cases import load
+from promql_differential import features, main, run
+from promql_oracle import MISSING, promtool
+from promql_world import FAILED, Answer, Case, World, difference, ours, read_samples
+
+from strategies.metrics.promql.aggregate import OPERATORS
+from strategies.metrics.promql.functions import FUNCTIONS
+
+CASES = load()
+STORES = {world: world.store() for world in dict.fromkeys(world for world, _, _ in CASES)}
+
+
+@pytest.mark.parametrize(
+    ("world", "case", "theirs"), CASES, ids=[f"{case.expr[:60]}@{case.at_ms}" for _, case, _ in CASES]
+)
+def test_the_answer_is_that_of_promtool(world: World, case: Case, theirs: Answer | str) -> None:
+    wrong = difference(ours(STORES[world], case), theirs)
+    assert not wrong, f"{case.expr} at {case.at_ms} ms: {wrong}"
+
+
+def test_every_function_is_in_three_kept_answers_that_are_not_empty() -> None:
+    seen = Counter(word for _, case, theirs in CASES if theirs != FAILED and theirs for word in features(case.expr))
+    words = (
+        *FUNCTIONS,
+        *OPERATORS,
+        "and",
+        "or",
+        "unless",
+        "atan2",
+        "bool",
+        "offset",
+        "@",
+        "subquery",
+        "on",
+        "ignoring",
+    )
+    words += ("group_left", "group_right", "by", "without", "+", "-", "*", "/", "%", "^")
+    assert {word: seen[word] for word in words if seen[word] < 3} == {}
+
+
+def test_most_kept_answers_say_something() -> None:
+    said = sum(theirs != FAILED and bool(theirs) for _, _, theirs in CASES)
+    assert len(CASES) >= 300
+    assert said > 0.8 * len(CASES)
+    assert sum(theirs == FAILED for _, _, theirs in CASES) >= 3
+
+
+@pytest.mark.skipif(promtool() is None, reason=MISSING)
+def test_new_random_queries_have_the_answers_of_promtool() -> None:
+    found = list(run(seed=20260101, cases=75))
+    assert [f"{one.case.expr} at {one.case.at_ms} ms: {one.wrong}" for one in found if one.wrong] == []
+    assert sum(one.says_something for one in found) > 30
+
+
+def test_without_promtool_the_program_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main(["--cases", "1"]) == 3
+    assert "apt-get install prometheus" in capsys.readouterr().err
+
+
+def test_what_promtool_prints_is_read_back() -> None:
+    text = r'{__name__="hits", pod="a\"b\\c, {d}"} 8E+00, {} NaN, {x="1"} -Inf'
+    found = read_samples(text)
+    assert found[(("__name__", "hits"), ("pod", 'a"b\\c, {d}'))] == 8
+    assert math.isnan(found[()])
+    assert found[(("x", "1"),)] == -math.inf
+    with pytest.raises(ValueError, match="cannot read"):
+        read_samples("{} 1 and more")
+
+
+def test_a_difference_is_seen() -> None:
+    a: Answer = {(("x", "1"),): 1.0}
+    assert not difference(a, {(("x", "1"),): 1.0 + 1e-12})
+    assert "ours 1.0, promtool 1.1" in difference(a, {(("x", "1"),): 1.1})
+    assert "only promtool" in difference(a, {}) or "only ours" in difference(a, {})
+    assert difference(a, FAILED)
+    assert not difference(FAILED, FAILED)
+    assert not difference({(): math.nan}, {(): math.nan})
+    assert difference({(): math.nan}, {(): 0.0})
