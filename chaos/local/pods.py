@@ -18,7 +18,7 @@ import aiohttp
 import numpy as np
 
 from chaos.clock import MICROSECONDS, LiveClock
-from chaos.local.envoy import HOST, REVISIONS, Envoy
+from chaos.local.envoy import HOST, Envoy
 from chaos.local.processes import Process, Processes
 from chaos.world import WorldError
 from scenarios.schema import Probe, Service
@@ -165,6 +165,7 @@ class Pods:
         """One container, from its start to its end; its exit code."""
         replica = self.processes.replica(pod.name, self._settings(pod), f"{pod.name}.log")
         pod.starting = asyncio.create_task(replica)
+        pod.starting.add_done_callback(_looked_at)
         pod.process = process = await asyncio.shield(pod.starting)  # a pod that is deleted now must know its process
         pod.running_us = self.clock.now_us()
         self._log("container_started", pod)
@@ -330,4 +331,7 @@ class Pods:
             self.log(kind, pod.name, **facts)
 
 
-__all__ = ["REVISIONS", "Pod", "Pods"]
+def _looked_at(task: asyncio.Task[Process]) -> None:
+    """Who waits for a process gets its error; where nobody waits any more, nobody need."""
+    if not task.cancelled():
+        task.exception()
