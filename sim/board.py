@@ -120,15 +120,15 @@ class BoardRow:
         board.exposure[at][0] += board.exposure[at][1 + pod.ordinal]
         board.exposure[at][1 + pod.ordinal] = 0.0
 
-    def read_leaks(self) -> None:
-        """See how far leaks by request have come."""
+    def read_leaks(self, at_us: int) -> None:
+        """See how far leaks by request have come at the time of a scrape."""
         leaks = self._world.leaks
         if leaks is None:
             return
         for pods in self._world.pods.every:
             for pod in pods:
                 if pod.leak_from >= 0:
-                    self._board.leaked[self._row, pod.revision, pod.ordinal] = leaks.filled(pod)
+                    self._board.leaked[self._row, pod.revision, pod.ordinal] = leaks.filled(pod, at_us)
 
     def settle(self) -> None:
         """Count the exposure up to now, at the rates so far."""

@@ -56,12 +56,11 @@ class Leaks:
             self._watching = (*self._watching, pod.revision)
         heappush(self._watched[pod.revision], (bites, self._number, pod, pod.epoch))
 
-    def filled(self, pod: Pod) -> float:
-        """How far the leak of a pod has come by now, as a share of what makes it bite."""
-        if pod.leak_from < 0:
-            return 0.0
-        self._advance()
-        return min((self._exposure[pod.revision] - pod.leak_from) / self._pods.leak_of(pod), 1.0)
+    def filled(self, pod: Pod, at_us: int) -> float:
+        """How far the leak of a pod has come at a time since the last change, as a share of what makes it bite."""
+        passed = self._arrivals.at_us(at_us) - self._seen
+        had = self._exposure[pod.revision] + passed * self._rate[pod.revision] - pod.leak_from
+        return min(had / self._pods.leak_of(pod), 1.0)
 
     def share_pool(self, revision: int, requests: float) -> None:
         """Connections of a pool that all pods share leak with the requests of this revision."""

@@ -45,7 +45,7 @@ class Watcher(Protocol):
         """The process of a pod died, and what it had counted with it."""
         ...
 
-    def read_leaks(self) -> None:
+    def read_leaks(self, at_us: int) -> None:
         """A scrape sees how far leaks by request have come."""
         ...
 

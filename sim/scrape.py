@@ -208,10 +208,10 @@ class Store:
         """The same where scrapes come late or fail: among all samples of the ring."""
         assert self.failed is not None, "only an uneven grid has scrapes that fail"
         sight = self.sight(rows, now_us, k)
-        scraped = sight.visible & ~self.failed[sight.places][:, rows, 0].T
+        scraped = sight.visible & ~self.failed[(*sight.at, 0)].T
         found = np.zeros((5, len(counters), rows.size), dtype=np.int64)
         for place, counter in enumerate(counters):
-            counts = self.counts[sight.places][:, rows, counter.revision]
+            counts = self.counts[(*sight.at, counter.revision)]
             value = _value(counts, counter.columns).T
             end_ms = (now_us // 1000 - counter.offset_ms)[:, None]
             inside = (sight.times_ms > end_ms - counter.range_ms) & (sight.times_ms <= end_ms)
@@ -282,7 +282,7 @@ class Store:
         else:
             counts = np.stack([self.counts.sum(axis=3), self.counts[..., ERRORS]], axis=3)
             if self.failed is not None:
-                seen = seen & ~self.failed[sight.places][:, rows, 0].T
+                seen = seen & ~self.failed[(*sight.at, 0)].T
         last = seen.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
         some = np.asarray(seen.any(axis=1))
         both = counts[sight.places[last], rows] * some[:, None, None]

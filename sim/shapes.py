@@ -191,7 +191,7 @@ def shape_of(query: Parsed, facts: Facts, classes: Callable[[float], int]) -> Sh
 def typed_shape(query: Query, facts: Facts, classes: Callable[[float], int]) -> Shape:
     """A typed question as arithmetic on a router's counters.
 
-    The first counters are those of the evidence: failed and successful responses of each revision asked for.
+    Sums run over the canary before the stable revision and over successes before failures, as those of Istio's series.
     """
     compiler = _Compiler(facts, classes)
     range_ms = round(query.window_seconds * 1000)
@@ -202,8 +202,8 @@ def typed_shape(query: Query, facts: Facts, classes: Callable[[float], int]) -> 
         return Total(
             tuple(
                 compiler.add(Counter(revision, columns, born if late else 0, range_ms, 0, True))
-                for columns, born in parts
                 for revision in wanted
+                for columns, born in parts
             )
         )
 

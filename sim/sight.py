@@ -46,8 +46,9 @@ class Sight:
         self._valid = scrapes >= 0
         time_us = store.phase_us[rows][:, None] + scrapes * store.interval_us
         if store.times_us is not None:
-            time_us = np.where(self._valid, store.times_us[self.places][:, rows].T, time_us)
+            time_us = np.where(self._valid, store.times_us[self.places[:, None], rows[None, :]].T, time_us)
         self.scrapes = scrapes
+        self.at = (self.places[:, None], rows[None, :])  #: of the first two axes of a ring: [T, A]
         self.times_ms: IntArray = time_us // 1000
         self.visible: BoolArray = self._valid & (time_us + store.lag_us <= now_us[:, None])
 
@@ -103,11 +104,11 @@ class Sight:
 
     def _of_router(self, series: Exported) -> tuple[FloatArray, BoolArray]:
         store, revision = self._store, series.revision
-        counts = store.counts[self.places][:, self._rows, revision]
+        counts = store.counts[(*self.at, revision)]
         value = counts[..., column(series, store.classes)].sum(axis=2).T.astype(np.float64)
         found = self._valid & (self.scrapes >= store.born[self._rows, revision][:, None])
         if store.failed is not None:
-            found &= ~store.failed[self.places][:, self._rows, 0].T
+            found &= ~store.failed[(*self.at, 0)].T
         return value, found & _begun(series, counts).T
 
     def _add_pods(
@@ -122,14 +123,14 @@ class Sight:
         store = self._store
         ring = store.pods
         assert ring is not None, "a query for series of pods must be declared, so that they are drawn"
-        flags = ring.flags[self.places][:, self._rows, series.revision]
+        flags = ring.flags[(*self.at, series.revision)]
         need = _FOUND.get(series.family.signal, SCRAPED)
         found = ((flags & need) > 0) & self._valid[:, None, None]
         of_pod = [matcher for matcher in matchers if matcher.label in series.of_pod]
         for ordinal in np.flatnonzero(found.any(axis=(0, 1))).tolist():
             pod = store.facts.pod(series.revision, ordinal)
             if all(series.found_by(matcher, pod) for matcher in of_pod):
-                counts = ring.counts[self.places][:, self._rows, series.revision, ordinal]
+                counts = ring.counts[(*self.at, series.revision, ordinal)]
                 labels.append(series.labels_of(pod))
                 values.append(self._of_pod(series, ring, ordinal, counts, flags[:, :, ordinal]))
                 exists.append((found[:, :, ordinal] & _begun(series, counts)).T)
@@ -138,13 +139,13 @@ class Sight:
         self, series: Exported, ring: PodRing, ordinal: int, counts: IntArray, flags: NDArray[np.uint8]
     ) -> FloatArray:
         """Values of one pod's series, shape [A, T]."""
-        signal, at = series.family.signal, (self._rows, series.revision, ordinal)
+        signal = series.family.signal
         if signal == "up":
             return ((flags & SCRAPED) > 0).T.astype(np.float64)
         if signal == "pool_max":
             return np.full(self.visible.shape, float(self._store.model.scenario.service.resources.pool_size))
         if signal in ring.gauges:
-            gauge: FloatArray = np.asarray(ring.gauges[signal][self.places][:, *at].T)
+            gauge: FloatArray = np.asarray(ring.gauges[signal][(*self.at, series.revision, ordinal)].T)
             return 1.0 - gauge if series.part == "false" else gauge
         value: FloatArray = counts[..., column(series, self._store.classes)].sum(axis=2).T.astype(np.float64)
         return value

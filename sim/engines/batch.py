@@ -209,10 +209,10 @@ class Chunk:
         if k == TAIL or ring is None:
             return
         if ring.reads_leaks:
-            for row in rows.tolist():
+            for row, at_us in zip(rows.tolist(), time_us.tolist(), strict=True):
                 watcher = self.worlds[row].pods.watcher
                 assert watcher is not None, "every world of a chunk with a board has a watcher"
-                watcher.read_leaks()
+                watcher.read_leaks(at_us)
         failed, cluster = None, np.zeros(rows.size, dtype=bool)
         if not self.model.even:
             failed = self.draws.pod_scrapes(k, ring.board.pods)[rows]

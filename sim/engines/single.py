@@ -156,7 +156,8 @@ class Single:
         ring, watcher = self.store.pods, self.world.pods.watcher
         if k == TAIL or ring is None or watcher is None:
             return
-        watcher.read_leaks()
+        if ring.reads_leaks:
+            watcher.read_leaks(now_us)
         failed, cluster = None, np.zeros(1, dtype=bool)
         if not self.model.even:
             failed = self.draws.pod_scrapes(k, ring.board.pods)[self.row : self.row + 1]
