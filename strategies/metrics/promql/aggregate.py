@@ -11,11 +11,12 @@ from typing import Final
 
 import numpy as np
 
+from strategies.metrics.promql.errors import PromqlError
 from strategies.metrics.promql.quantile import value_quantile
 from strategies.metrics.promql.sums import in_order
 from strategies.metrics.promql.tree import Aggregate
 from strategies.metrics.promql.values import Table, anywhere, everywhere, except_for, only, replaced
-from strategies.metrics.series import BoolArray, FloatArray, Labels
+from strategies.metrics.series import MAX_SERIES, BoolArray, FloatArray, Labels
 
 
 def _sum(values: FloatArray, kept: BoolArray) -> FloatArray:
@@ -137,6 +138,8 @@ def by_value(node: Aggregate, table: Table, label: str) -> Table:
             there = kept & (column == place)
             if there.any():
                 full = replaced(key, label, go_number(float(value)))
+                if len(found) >= MAX_SERIES:
+                    raise PromqlError(f"count_values makes more than {MAX_SERIES} series", *node.place)
                 group = except_for(full, names) if node.without else only(full, names)
                 found[group] = found.get(group, np.zeros(kept.shape)) + there
     labels = tuple(sorted(found))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import numpy as np
 
@@ -32,9 +32,19 @@ from strategies.metrics.promql.tree import (
 )
 from strategies.metrics.promql.values import Samples, Table, collect, without_name
 from strategies.metrics.promql.windows import instant, window
-from strategies.metrics.series import BoolArray, FloatArray, IntArray, Labels, Matcher, Selected, Source
+from strategies.metrics.series import (
+    MAX_SERIES,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Labels,
+    Matcher,
+    Selected,
+    Source,
+)
 
 Value: TypeAlias = FloatArray | Table
+MAX_SAMPLES: Final = 50_000_000  #: of a subquery in all replications; Prometheus' own bound for one query
 
 
 @dataclass(slots=True)
@@ -109,7 +119,10 @@ class Evaluation:
 
     def _select(self, node: Select) -> Selected:
         if node.matchers not in self.found:
-            self.found[node.matchers] = self.source.select(node.matchers)
+            found = self.source.select(node.matchers)
+            if len(found.labels) > MAX_SERIES:
+                raise PromqlError(f"the selector finds more than {MAX_SERIES} series", *node.place)
+            self.found[node.matchers] = found
         return self.found[node.matchers]
 
     def _steps(self, node: Subquery, end_ms: IntArray) -> Samples:
@@ -131,6 +144,8 @@ class Evaluation:
             there.append(inside)
         self.active = outer
         labels = tuple(sorted({key for table in tables for key in table.labels}))
+        if len(tables) * len(labels) * len(end_ms) > MAX_SAMPLES:
+            raise PromqlError(f"a subquery makes more than {MAX_SAMPLES} samples", *node.place)
         values = np.zeros((len(tables), len(labels), len(end_ms)))
         kept = np.zeros(values.shape, dtype=np.bool_)
         row_of = {key: row for row, key in enumerate(labels)}

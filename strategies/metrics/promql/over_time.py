@@ -19,7 +19,7 @@ from strategies.metrics.promql.quantile import value_quantile
 from strategies.metrics.promql.rules import Rules
 from strategies.metrics.promql.sums import Compensated
 from strategies.metrics.promql.values import Samples, anywhere, everywhere, first_inside, last_inside, pick
-from strategies.metrics.series import BoolArray, FloatArray
+from strategies.metrics.series import BoolArray, FloatArray, IntArray
 
 Found: TypeAlias = tuple[FloatArray, BoolArray]
 
@@ -30,7 +30,7 @@ def stretched(samples: Samples, rules: Rules, *, is_counter: bool, is_rate: bool
     first_value, last_value = pick(samples.values, first), pick(samples.values, last)
     increase = last_value - first_value
     if is_counter:
-        increase = _with_resets(samples, increase)
+        increase = _with_resets(samples, increase, whole=_without_gaps(samples.inside, first, last))
     return extrapolated(
         pick(samples.times_ms, first),
         first_value,
@@ -45,8 +45,20 @@ def stretched(samples: Samples, rules: Rules, *, is_counter: bool, is_rate: bool
     )
 
 
-def _with_resets(samples: Samples, increase: FloatArray) -> FloatArray:
-    """Add the value before each reset, in the order of time."""
+def _without_gaps(inside: BoolArray, first: IntArray, last: IntArray) -> bool:
+    """Whether every window is one run of places: none between its first and its last is empty."""
+    count = inside.sum(axis=0)
+    return bool(np.all((count == last - first + 1) | (count == 0)))
+
+
+def _with_resets(samples: Samples, increase: FloatArray, *, whole: bool) -> FloatArray:
+    """Add the value before each reset, in the order of time; the same sum with and without gaps, the latter faster."""
+    if whole:
+        inside = samples.inside[1:] & samples.inside[:-1]
+        falls = inside & (samples.values[1:] < samples.values[:-1])
+        for place in np.flatnonzero(falls.any(axis=(1, 2))):
+            increase = np.where(falls[place], increase + samples.values[place], increase)
+        return increase
     before = np.full(increase.shape, -np.inf)  # nothing is below it: the first sample is no reset
     for value, inside in zip(samples.values, samples.inside, strict=True):
         fell = inside & (value < before)

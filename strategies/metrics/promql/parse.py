@@ -169,7 +169,7 @@ class _Reader:
         inner = self.node(parsed.expr, depth + 1)
         step_ms = _ms(parsed.step) or self.step_ms
         at = self._at(parsed.at, self.cursor.whole)
-        return Subquery(inner, _ms(parsed.range), step_ms, _ms(parsed.offset), at)
+        return Subquery(inner, _ms(parsed.range), step_ms, _ms(parsed.offset), at, self.cursor.whole)
 
     def _call(self, parsed: Any, depth: int) -> Call:
         name = parsed.func.name

@@ -60,6 +60,7 @@ class Subquery:
     step_ms: int
     offset_ms: int
     at: At
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
