@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from scenarios.errors import ScenarioError, dotted
-from scenarios.strategy_spec import AnalysisWords, StepWords, StrategyWords
+from scenarios.strategy_spec import AnalysisWords, MetricWords, StepWords, StrategyWords
 from scenarios.yaml_nodes import Key, Node
+from strategies.metrics.conditions import Expression
 
 Path = tuple[str, ...]
 
@@ -65,4 +66,32 @@ def doubts(name: str, words: StrategyWords) -> list[str]:
     if canary is not None and canary.analysis is not None and canary.analysis.starting_step == len(steps) > 0:
         start = canary.analysis.starting_step
         found.append(f"{name}: analysis.startingStep {start} is behind the last step: it never starts")
+    return [*found, *dict.fromkeys(f"{name}: {doubt}" for metric in _metrics(words) for doubt in _never_asked(metric))]
+
+
+def _metrics(words: StrategyWords) -> list[MetricWords]:
+    """All metrics of a strategy."""
+    analyses: list[AnalysisWords | None] = [words.analysis]
+    if words.canary is not None:
+        analyses += [words.canary.analysis, *(step.analysis for step in words.canary.steps)]
+    if words.blue_green is not None:
+        analyses += [words.blue_green.pre_promotion, words.blue_green.post_promotion]
+    return [metric for analysis in analyses if analysis is not None for metric in analysis.metrics]
+
+
+def _never_asked(metric: MetricWords) -> list[str]:
+    """Conditions that have no answer, whatever the query of their metric gives: every measurement is an error."""
+    if metric.query is None:
+        return []
+    from strategies.metrics.promql import parse  # numpy and the parser: only where a query stands
+
+    kind = "[]float" if parse(metric.query).kind == "vector" else "float"
+    found = []
+    for word, text in (("successCondition", metric.success_condition), ("failureCondition", metric.failure_condition)):
+        fault = Expression(text).fault_for(kind) if text else None
+        if text is None or fault is None:
+            continue
+        answer = "a list of numbers" if kind == "[]float" else "one number"
+        part = f"its query answers with {answer} and {word} says {text[fault.start : fault.end]!r}: {fault.problem}"
+        found.append(f"metric {metric.name!r}: every measurement is an error, in Argo too: {part}")
     return found

@@ -72,12 +72,12 @@ def _holds(metric: Metric, condition: Condition | Expression | None) -> Holds | 
             return holds(value, line) if factor == 1.0 else holds(value * factor, line)
 
         return compare
-    of_value, of_result = condition.holds_value, condition.holds
+    of_value, of_result, of_answer = condition.holds_value, condition.holds, condition.holds_answer
     if isinstance(metric.query, Query):
         return lambda look: of_value(None if look.value is None else look.value * factor)
     if isinstance(metric.query, Script):
         return lambda look: of_value(look.value) if look.result is None else of_result(look.result)
-    return lambda look: of_result(look.result)
+    return lambda look: of_answer(look.result)
 
 
 def _success_only(metric: Metric, success: Holds | None) -> Judge:

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from strategies.metrics.conditions.compiled import compiled
 from strategies.metrics.conditions.grammar import Node
+from strategies.metrics.conditions.kinds import fault_of, kind_of
 from strategies.metrics.conditions.syntax import parse
+from strategies.metrics.conditions.tokens import ConditionError
 
 OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
@@ -76,22 +78,40 @@ class Expression:
     text: str
     tree: Node = field(init=False, repr=False, compare=False)
     _ask: Callable[[Any, Any], bool] = field(init=False, repr=False, compare=False)
+    _faults: dict[str, ConditionError | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         tree = parse(self.text)
         object.__setattr__(self, "tree", tree)
         object.__setattr__(self, "_ask", compiled(tree))
+        object.__setattr__(self, "_faults", {})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """It crosses process borders as its text."""
         return type(self), (self.text,)
 
+    def fault_for(self, kind: str) -> ConditionError | None:
+        """Why it has no answer for any result of this kind (`float`, `[]float`, see `kinds`); None: it may have one."""
+        if kind not in self._faults:
+            self._faults[kind] = fault_of(self.tree, kind)
+        return self._faults[kind]
+
     def holds(self, result: Any) -> bool:
-        """Of the whole answer of a provider: a number, a list, a mapping, a text, nil.
+        """Of the whole answer of a provider as in JSON: a number, a list, a mapping, a text, nil.
 
         Raises:
             ConditionError: it has no answer for this result, as `result[0]` of an empty list.
         """
+        return self._holds(result, kind_of(result))
+
+    def holds_answer(self, result: list[float] | float) -> bool:
+        """Of the whole answer of Prometheus: the numbers of a vector, or a scalar. Raises as `holds`."""
+        return self._holds(result, "[]float" if result.__class__ is list else "float")
+
+    def _holds(self, result: Any, kind: str) -> bool:
+        fault = self._faults[kind] if kind in self._faults else self.fault_for(kind)
+        if fault is not None:
+            raise ConditionError(fault.problem, fault.start, fault.end)
         return self._ask(result, result)
 
     def holds_value(self, value: float | None) -> bool:

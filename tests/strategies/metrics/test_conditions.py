@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from strategies.metrics.conditions import Condition, ConditionError, Expression, read
+from strategies.metrics.conditions.compiled import compiled
+from strategies.metrics.conditions.kinds import kind_of
 
 PUBLISHED = YAML(typ="safe").load(
     (Path(__file__).parents[2] / "published" / "argo_conditions.yaml").read_text(encoding="utf-8")
@@ -94,11 +96,11 @@ def test_conditions_as_people_write_them(text: str, result: Any, answer: bool) -
         ("1 / 0 > 1e308", True), ("isNaN(0 / 0)", True), ("-1 / 0 < 0 and isInf(-1 / 0)", True), ("7.0 % 2 == 1", None),
         ("1_000 == 0x3e8", True), ("9223372036854775807 + 1 < 0", True), (".5 + 5e-1 == 1.", True),
         # types do not mix
-        ("1 == true", False), ("1 == '1'", False), ("'a' < 'b'", True), ("1 < '2'", None), ("nil < 1", None),
+        ("1 == true", None), ("1 == '1'", None), ("[1, true][0] == true", False), ("[1, ''][0] == '1'", False), ("'a' < 'b'", True), ("1 < '2'", None), ("nil < 1", None),
         ("nil == nil", True), ("true && 1", None), ("1 ? true : false", None), ("!nil", None), ("'a' + 'b' == 'ab'", True),
         ("'a' + 1 == 'a1'", None), ("true < false", None),
         # what is not needed is not asked
-        ("false && result[5] > 1", False), ("true || result.a.b.c", True), ("true ? true : result[9] == 1", True),
+        ("false && [1][5] > 1", False), ("true || {a: 1}.b.c", True), ("true ? true : [1][9] == 1", True),
         # NaN
         ("asFloat('NaN') == asFloat('NaN')", False), ("asFloat('NaN') != 1", True), ("asFloat('nan') < 1", False),
         ("isInf(asFloat('-Inf'))", True), ("asInt(asFloat('Inf')) < 0", True), ("asInt('0x10') == 16", None),
@@ -139,17 +141,65 @@ def test_default_and_is_nil_look_at_the_result_whatever_they_are_given() -> None
     [
         ("result[0] > 1", [], "the list is empty: there is no [0] @0-13"),
         ("result[2] > 1", [1.0], "the list has 1 value: there is no [2] @0-13"),
-        ("result > 1", [2.0], "> compares two numbers or two texts, not a list with a number @0-10"),
-        ("result[0] > 1", 2.0, "a number has no positions @0-13"),
-        ("result.a > 1", 2.0, "a number has no .a @0-12"),
+        ("result > 1", [2.0], "> compares two numbers or two texts, not a list and a number @0-10"),
+        ("result[0] > 1", 2.0, "a position or a key is of a list or a mapping, not a number @0-6"),
+        ("result.a > 1", 2.0, ".a is of a mapping, not a number @0-6"),
+        ("result.a.b > 1", {"a": 2.0}, "a number has no .b @0-14"),
         ("result[0]", [2.0], "expected true or false, got a number @0-9"),
-        ("isNaN(result)", [2.0], "isNaN takes a number, not a list @0-13"),
+        ("isNaN(result)", [2.0], "isNaN takes a number, not a list @6-12"),
         ("asFloat(result) > 1", None, "asFloat takes a number, not nil @0-19"),
         ("all(result, {# > 0 ? true : 1})", [0.0], "a predicate takes true or false, not a number @0-31"),
     ],
 )
 def test_no_answer_is_an_error_that_says_why(text: str, result: Any, problem: str) -> None:
     assert ask(text, result) == problem
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "problem"),
+    [
+        # a part that cannot be meant is an error, also where nobody would ask it
+        ("len(result) == 0 || result < 1", "[]float", "< compares two numbers or two texts, not a list and a number"),
+        ("true || result[0] > 1", "float", "a position or a key is of a list or a mapping, not a number"),
+        ("isNaN(result) || result >= 0.95", "[]float", "isNaN takes a number, not a list"),
+        ("result < 1", "nil", "< compares two numbers or two texts, not nil and a number"),
+        ("all(result, {# == 'a'})", "[]float", "== of a number and a text"),
+        ("result[0.5] > 1", "[]float", "the position in a list is a whole number, not a number"),
+        ("result % 2 == 0", "float", "% takes two whole numbers, not a number and a number"),
+        ("'a' in result", "[]float", "a text is never in a list of another kind"),
+        (
+            "map(result, {# > 1})[0] > 1",
+            "[]float",
+            "> compares two numbers or two texts, not a truth value and a number",
+        ),
+        ("result[0]", "[]float", "expected true or false, got a number"),
+        ("result.x > 1", "text", ".x is of a mapping, not a text"),
+        # and these may have an answer
+        ("default(result, 0) < 1", "[]float", None),
+        ("default(result, 0) < 1", "nil", None),
+        ("result == nil", "[]float", None),
+        ("2 in result && len(result) > 0 && result[-1] + 1 > sum(result)", "[]float", None),
+        ("result.a.b[0] > 1 ? result.c : !result.d", "mapping", None),
+        ("result[0].x > 1", "[]any", None),
+        ("max(result) > mean(result, 1) and any(filter(result, {# > 1}), {#index < 3})", "[]float", None),
+        ("asFloat(result) > 1 && result != ''", "text", None),
+        ("(result ?? 1) > 0", "nil", None),
+        ("result", "bool", None),
+        ("result", "any", None),
+    ],
+)
+def test_what_cannot_be_meant_is_found_before_it_is_asked(text: str, kind: str, problem: str | None) -> None:
+    fault = Expression(text).fault_for(kind)
+    assert (fault.problem if fault is not None else None) == problem
+
+
+def test_the_answer_of_prometheus_is_checked_by_its_kind() -> None:
+    vector = Expression("len(result) == 0 || result[0] < 1")
+    assert vector.holds_answer([]) is True
+    with pytest.raises(ConditionError, match="len takes a list, a text or a mapping, not a number"):
+        vector.holds_answer(0.5)
+    with pytest.raises(ConditionError, match="compares two numbers or two texts, not a list and a number"):
+        Expression("len(result) == 0 || result < 1").holds_answer([])
 
 
 @given(number=st.one_of(st.floats(), st.integers(-100, 100)), line=st.floats(-2, 2))
@@ -256,6 +306,21 @@ results = st.recursive(
 @given(text=texts, result=results)
 def test_no_text_and_no_result_makes_it_crash(text: str, result: Any) -> None:
     assert isinstance(ask(text, result), bool | str)
+
+
+strict = st.sampled_from(["+", "-", "*", "/", "%", "**", "<", ">=", "..", "contains"])
+
+
+@given(data=st.data(), result=st.sampled_from([None, True, 2.0, "a", [], [1.0], [1.0, 2.0], {"a": 1.0}]))
+def test_what_is_said_never_to_have_an_answer_has_none(data: st.DataObject, result: Any) -> None:
+    """Operators that ask both sides: what the check of kinds refuses, the plain evaluation cannot answer either."""
+    text = data.draw(st.sampled_from(["result", "1", "'a'"]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        text = f"({text}) {data.draw(strict)} {data.draw(st.sampled_from(['result', 'result[0]', '1', '2.5', 'len(result)']))}"
+    one = Expression(f"({text}) < 3")
+    if one.fault_for(kind_of(result)) is not None:
+        with pytest.raises(ConditionError):
+            compiled(one.tree)(result, result)
 
 
 operands = st.sampled_from(
