@@ -150,7 +150,6 @@ class Warden:
                 from chaos.app import serve
 
                 serve(order["settings"], told)
-                code = 0
             else:
                 os.execvpe(order["argv"][0], order["argv"], {**os.environ, **order.get("env", {})})
         except SystemExit as end:
