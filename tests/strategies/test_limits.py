@@ -250,7 +250,8 @@ def test_the_whole_curve_is_the_randomised_test(n: int, p0: float, p1: float, al
     null, other = stats.binom.pmf(x, n, p0), stats.binom.pmf(x, n, p1)
     order = x[::-1] if p1 > p0 else x
     spent = np.minimum(np.cumsum(null[order]), alpha)
-    taken = np.diff(spent, prepend=0.0) / np.where(null[order] > 0, null[order], 1.0)
+    free = np.where(spent < alpha, 1.0, 0.0)  # outcomes that the null excludes cost nothing
+    taken = np.divide(np.diff(spent, prepend=0.0), null[order], out=free, where=null[order] > 0)
     wanted = float(np.dot(np.minimum(taken, 1.0), other[order]))
     assert limits.detection_bound(p0, p1, n, alpha=alpha) == pytest.approx(wanted, abs=1e-7)
 
