@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Final, Literal
 
 import numpy as np
@@ -22,9 +21,9 @@ from strategies.judges.base import FloatArray
 
 Sides = Literal[1, 2]
 
-_PER_DEVIATION: Final = 5.0  #: nodes of the integration for each standard deviation of a step
-_FAR: Final = 8.0  #: standard deviations beyond which nothing is (one-sided lines)
-MOST_LOOKS: Final = 400
+_PER_DEVIATION: Final = 4.0  #: nodes of the integration for each standard deviation of a step
+_FAR: Final = 7.0  #: standard deviations beyond which nothing is
+MOST_LOOKS: Final = 64  #: more take seconds to compute
 
 
 def check_looks(looks: int) -> None:
@@ -50,18 +49,20 @@ def crossing(lines: FloatArray, sides: Sides = 2) -> FloatArray:
     crossed = np.empty(len(lines))
     nodes, weights = np.zeros(1), np.ones(1)  # of the sum of steps with variance 1, which has not crossed
     for look, line in enumerate(lines, start=1):
+        far = _FAR * math.sqrt(look)
         end = line * math.sqrt(look)
         out = ndtr(nodes - end) + (ndtr(-nodes - end) if sides == 2 else 0.0)
         crossed[look - 1] = (crossed[look - 2] if look > 1 else 0.0) + float(weights @ out)
-        begin = -end if sides == 2 else -_FAR * math.sqrt(look)
-        points, gauss = _legendre(max(32, math.ceil(_PER_DEVIATION * (end - begin))))
+        end = min(end, far)
+        begin = -end if sides == 2 else -far
+        points, gauss = _legendre(32 * math.ceil(_PER_DEVIATION * (end - begin) / 32))  # few sizes: each is dear
         places = begin + (end - begin) * (points + 1) / 2
         density = np.exp(-0.5 * (places[:, None] - nodes) ** 2) @ weights / math.sqrt(2 * math.pi)
         nodes, weights = places, density * gauss * (end - begin) / 2
     return crossed
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=64)
 def _legendre(number: int) -> tuple[FloatArray, FloatArray]:
     points, weights = np.polynomial.legendre.leggauss(number)
     return points, weights
@@ -99,6 +100,9 @@ def obrien_fleming(looks: int, alpha: float, sides: Sides = 2) -> float:
 def _constant(looks: int, alpha: float, sides: Sides, power: float) -> float:
     check_looks(looks)
     shape = (looks / np.arange(1, looks + 1)) ** power
-    excess: Callable[[float], float] = lambda line: float(crossing(line * shape, sides)[-1]) - alpha  # noqa: E731
+
+    def excess(line: float) -> float:
+        return float(crossing(line * shape, sides)[-1]) - alpha
+
     once = float(-ndtri(alpha / sides))
-    return float(brentq(excess, once * 0.99, once + 3.0, xtol=1e-10))
+    return float(brentq(excess, once - 0.01, once + 3.0, xtol=1e-8))

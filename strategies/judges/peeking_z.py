@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -29,9 +29,7 @@ from strategies.judges.base import (
     stop_at,
     tally,
 )
-from strategies.judges.boundaries import repeated_significance
-
-_COUNTED: Final = 64  #: looks whose true level is computed; beyond them it is "more than"
+from strategies.judges.boundaries import MOST_LOOKS, repeated_significance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +40,7 @@ class PeekingZ:
     alpha: float = 0.01  #: of one look
     every_seconds: float | None = 60.0  #: distance of the looks; None: at every look
     sides: Literal[1, 2] = 1  #: of the level; only a worse canary fails either way
+    burn_in_errors: int = 10  #: it says nothing while both revisions together had fewer: the z-value is not normal
     enough: int | None = None  #: canary requests after which silence is a pass; None: it never passes
 
     def __post_init__(self) -> None:
@@ -49,6 +48,8 @@ class PeekingZ:
         check_enough(self.enough)
         if self.sides not in (1, 2):
             raise ValueError(f"sides must be 1 or 2, got {self.sides}")
+        if self.burn_in_errors < 0:
+            raise ValueError(f"burn_in_errors must be 0 or more, got {self.burn_in_errors}")
         if self.every_seconds is not None and not 0 < self.every_seconds < math.inf:
             raise ValueError(f"every_seconds must be above 0 and finite, or None, got {self.every_seconds}")
 
@@ -67,7 +68,8 @@ class PeekingZ:
             is_due = due(look.at_seconds, before_seconds, self.every_seconds)
             before_seconds = look.at_seconds
             if is_due:
-                statistic = z_value(look)
+                errors = look.canary_errors + look.stable_errors
+                statistic = z_value(look) if errors >= self.burn_in_errors else SILENT
                 looks += statistic > SILENT
                 held = self._reading(look, statistic, looks)
             return held
@@ -76,17 +78,20 @@ class PeekingZ:
 
     def _reading(self, look: Look, statistic: float, looks: int) -> Reading:
         if statistic == SILENT:
-            return Reading(SILENT, f"{tally(look)}: both revisions must have traffic, need 1 request each", None, 1)
+            need = f"need traffic of both revisions and {self.burn_in_errors} failures"
+            return Reading(SILENT, f"{tally(look)}: {need}", None, look.canary_requests + 1)
         p_value = min(1.0, self.sides * float(ndtr(-statistic)))
-        level = repeated_significance(self.alpha, _COUNTED, self.sides)[min(looks, _COUNTED) - 1]
-        more = "more than " if looks > _COUNTED else ""
+        level = repeated_significance(self.alpha, MOST_LOOKS, self.sides)[min(looks, MOST_LOOKS) - 1]
+        more = "more than " if looks > MOST_LOOKS else ""
         warning = f"look {looks}: peeking so often is wrong in {more}{level:.1%} of good releases, not {self.alpha:.3g}"
         return Reading(statistic, f"{tally(look)}: z = {statistic:.2f}; {warning}", p_value)
 
     def paths(self, at_seconds: FloatArray, counts: IntArray) -> FloatArray:
         """The z-value of the last look at every look; see `Judge.paths`."""
         looks = due_looks(at_seconds, self.every_seconds)
-        return stop_at(hold(z_values(counts[:, looks]), looks, at_seconds.size), counts, self.enough)
+        some = counts[:, looks]
+        statistic = np.where(some[:, :, 1] + some[:, :, 3] >= self.burn_in_errors, z_values(some), SILENT)
+        return stop_at(hold(statistic, looks, at_seconds.size), counts, self.enough)
 
 
 def z_value(look: Look) -> float:
