@@ -142,6 +142,36 @@ class Session:
         return State.CONTINUE
 
 
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A judge with another threshold, such as the one that gives it the false-positive rate of another judge."""
+
+    judge: Judge
+    threshold: float
+
+    @property
+    def name(self) -> str:
+        """The name of the judge."""
+        return self.judge.name
+
+    def begin(self) -> Session:
+        """The judge of one rollout."""
+        session = self.judge.begin()
+        session.threshold = self.threshold
+        return session
+
+    def paths(self, at_seconds: FloatArray, counts: IntArray) -> FloatArray:
+        """The judge's statistic, which does not depend on the threshold."""
+        return self.judge.paths(at_seconds, counts)
+
+
+def matched(judge: Judge, threshold: float) -> Judge:
+    """The same judge, failing the canary at another threshold; its p-values and reasons still name its own alpha."""
+    if math.isnan(threshold):
+        raise ValueError("threshold must be a number, got nan")
+    return Matched(judge, threshold)
+
+
 def check(look: Look, before: Look) -> None:
     """ValueError unless `look` may follow `before`."""
     if (

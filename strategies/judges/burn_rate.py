@@ -143,10 +143,18 @@ class _Alerts:
         what = "page" if alert.page else "ticket"
         long, short = (ratio[seconds] / budget for seconds in (alert.long_seconds, alert.short_seconds))
         reason = (
-            f"the budget burns {long:.3g} times too fast over {alert.long_seconds:g} s and {short:.3g} times over "
-            f"{alert.short_seconds:g} s, line {alert.rate:g} ({what})"
+            f"the budget burns {long:.3g} times too fast over {_span(alert.long_seconds)} and {short:.3g} times "
+            f"over {_span(alert.short_seconds)}, line {alert.rate:g} ({what})"
         )
-        return Reading(statistic, reason, None, least)
+        return Reading(statistic, reason)
+
+
+def _span(seconds: float) -> str:
+    """A window in the words of Prometheus."""
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (60.0, "m")):
+        if seconds % unit == 0:
+            return f"{seconds / unit:g}{name}"
+    return f"{seconds:g}s"
 
 
 # --- what such an alert can do, without a simulation -------------------------------------------------------------

@@ -112,7 +112,7 @@ class _Run:
         text = f"{self.failed} of {self.measured} measurements failed, {judge.failure_limit} allowed; last {text}"
         statistic = self.worst[0] if self.measured else SILENT
         accepts = judge.count is not None and self.measured >= judge.count
-        return Reading(statistic, text, None, judge.min_requests, accepts)
+        return Reading(statistic, text, None, None if self.measured else max(judge.min_requests, 1), accepts)
 
 
 def _nth_largest(values: FloatArray, n: int) -> FloatArray:

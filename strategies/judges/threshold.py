@@ -105,7 +105,7 @@ class _Rule:
         ratio = errors / requests if requests >= max(judge.min_requests, 1) else SILENT
         text = seen(errors, requests, judge.window_seconds, judge.line, judge.min_requests)
         if judge.for_seconds == 0:
-            return Reading(ratio, text, None, judge.min_requests)
+            return _reading(ratio, text, judge.min_requests)
         run = self.run
         run.append((at_seconds, ratio))
         oldest = at_seconds - judge.for_seconds + _SLACK_SECONDS
@@ -114,7 +114,11 @@ class _Rule:
         statistic = min(value for _, value in run) if run[0][0] <= oldest else SILENT
         since = f"for {judge.for_seconds:g} s asked, lowest ratio meanwhile "
         since += "not known" if statistic == SILENT else f"{statistic:.3%}"
-        return Reading(statistic, f"{text}; {since}", None, judge.min_requests)
+        return _reading(statistic, f"{text}; {since}", judge.min_requests)
+
+
+def _reading(statistic: float, text: str, least: int) -> Reading:
+    return Reading(statistic, text, None, max(least, 1) if statistic == SILENT else None)
 
 
 def seen(errors: int, requests: int, window_seconds: float, line: float, least: int) -> str:
