@@ -12,6 +12,7 @@ from scenarios.errors import Place, ScenarioError, ScenarioErrors, dotted, raise
 from scenarios.imports.manifest import Imported, import_manifest, unused
 from scenarios.load import Loaded
 from scenarios.programs import strategy_of
+from scenarios.queries import Queries, check_queries, longest_seconds, pod_samples
 from scenarios.schema import Scenario
 from scenarios.strategy_check import strategy_words
 from scenarios.strategy_rules import check_rules, doubts
@@ -21,6 +22,7 @@ from scenarios.yaml_nodes import Node, from_plain
 from strategies.effects import Query, Strategy
 
 MAX_WINDOW_SCRAPES: Final = 10_000  #: kept for each replication of a chunk
+MAX_POD_SAMPLES: Final = 2e8  #: numbers of 8 bytes kept of the pods of a chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ def build_strategies(
     where: Node | None = None,
     allow_python: bool = False,
     bind: Mapping[str, str] | None = None,
+    strict: bool = False,
 ) -> Built:
     """All strategies of a scenario.
 
@@ -66,6 +69,7 @@ def build_strategies(
         where: the tree of the file, for the places of errors; a loaded file has its own.
         allow_python: run the code that `python:` entries name.
         bind: what queries of manifests measure, for every `from:` entry; an entry's own `bind:` wins.
+        strict: a query for a series that nothing exports is an error; else it is a warning, and finds nothing.
 
     Raises:
         ScenarioErrors: everything wrong with the entries and with the manifests they name.
@@ -85,6 +89,11 @@ def build_strategies(
         work.errors += _unused(work)
         work.errors += _windows(work, scenario, root)
     patch, assumed = _merged(work)
+    if not work.errors:
+        queries = _queries(work, scenario, patch, root, strict=strict)
+        work.errors += queries.errors
+        work.warnings += queries.warnings
+        assumed = (*assumed, *dict.fromkeys(queries.assumed))
     raise_all(work.errors)
     return Built(
         strategies=work.strategies,
@@ -96,12 +105,24 @@ def build_strategies(
     )
 
 
+def _queries(work: _Work, scenario: Scenario, patch: dict[str, Any], root: Node | None, *, strict: bool) -> Queries:
+    """What the PromQL of the strategies asks for, with the manifests' names of the service and its Services."""
+    service = scenario.service.model_copy(update={"name": patch.get("service", {}).get("name", scenario.service.name)})
+    services = patch.get("metrics", {}).get("services", scenario.metrics.services)
+    metrics = scenario.metrics.model_copy(update={"services": services})
+    here = scenario.model_copy(update={"service": service, "metrics": metrics})
+    nodes = {name: root.nearest(("strategies", name))[0] if root is not None else None for name in work.strategies}
+    places = {name: node.place if node is not None else None for name, node in nodes.items()}
+    return check_queries(here, work.strategies, places, strict=strict)
+
+
 def _windows(work: _Work, scenario: Scenario, root: Node | None) -> list[ScenarioError]:
     """Windows of so many scrapes that memory would not hold them."""
     interval = scenario.metrics.scrape_interval_seconds
     errors = []
     for name, strategy in work.strategies.items():
         longest = max((ask.window_seconds for ask in strategy.reads if isinstance(ask, Query)), default=0.0)
+        longest = max(longest, longest_seconds(strategy.reads))
         if min(longest, scenario.horizon_seconds) > interval * MAX_WINDOW_SCRAPES:
             node = root.nearest(("metrics", "scrapeInterval"))[0] if root is not None else None
             problem = (
@@ -109,6 +130,13 @@ def _windows(work: _Work, scenario: Scenario, root: Node | None) -> list[Scenari
                 f"each {duration_text(interval)} (strategy {name!r})"
             )
             errors.append(ScenarioError(problem, field="metrics.scrapeInterval", place=node.place if node else None))
+        elif pod_samples(scenario, strategy.reads) > MAX_POD_SAMPLES:
+            node = root.nearest(("service", "replicas"))[0] if root is not None else None
+            problem = (
+                f"expected fewer pods, buckets or scrapes: the series of {scenario.service.replicas} pods over "
+                f"{duration_text(min(longest, scenario.horizon_seconds))} do not fit into memory (strategy {name!r})"
+            )
+            errors.append(ScenarioError(problem, field="service.replicas", place=node.place if node else None))
     return errors
 
 
@@ -208,7 +236,7 @@ def _merged(work: _Work) -> tuple[dict[str, Any], tuple[str, ...]]:
     if facts:
         patch["service"] = {word: value for word, (value, _) in facts.items()}
     for imported in work.imported.values():
-        patch |= {"router": imported.patch["router"]} if "router" in imported.patch else {}
+        patch |= {word: imported.patch[word] for word in ("router", "metrics") if word in imported.patch}
     return patch, tuple(dict.fromkeys(lines))
 
 

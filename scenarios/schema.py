@@ -252,6 +252,7 @@ class Metrics(Model):
     lag_seconds: Duration = Field(0.0, alias="lag", description="from a scrape until a query sees it")
     births: Births = Births()
     labels: SeriesLabels = SeriesLabels()
+    services: dict[Revision, LabelValue] = Field({}, description="names of the Services that one revision has alone")
     query_seconds: Duration = Field(0.1, alias="query", description="time one query takes")
     buckets_seconds: tuple[Duration, ...] = Field(
         (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),

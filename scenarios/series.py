@@ -14,5 +14,6 @@ def facts_of(scenario: Scenario) -> Facts:
         service=scenario.service.name,
         labels=labels,
         buckets_seconds=metrics.buckets_seconds,
+        services={str(revision): name for revision, name in metrics.services.items()},
         codes_born=metrics.births.codes if "births" in metrics.model_fields_set else None,
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from strategies.metrics.exported import REVISIONS, Exported, Facts, names_matched, selected
+from strategies.metrics.exported import REVISIONS, Exported, Facts, mentions, names_matched, selected
 from strategies.metrics.families import Family, common, families
 from strategies.metrics.series import NAME, Matcher
 
@@ -61,12 +61,12 @@ def taken(selectors: Iterable[Selector], facts: Facts) -> list[str]:
         series = [each for name in names_matched(selector) for each in facts.series[name]]
         for matcher in selector:
             text = text_of(matcher)
-            if any(matcher.label in each.own for each in series) and matcher.op in ("=", "=~"):
-                lines[f"metrics: {text} in a query is taken as this service"] = None
-            elif any(_says_revision(matcher.label, each) for each in series):
-                sides = sorted({each.revision for each in series if each.found_by(matcher)})
-                if len(sides) == 1:
-                    lines[f"metrics: {text} in a query is taken as the {REVISIONS[sides[0]]} revision"] = None
+            own = any(matcher.label in each.own for each in series)
+            if matcher.op in ("=", "=~") if own else any(_says_revision(matcher.label, each) for each in series):
+                sides = {each.revision for each in series if each.found_by(matcher)}
+                whose = "this service" if len(sides) == 2 else f"the {REVISIONS[min(sides, default=0)]} revision"
+                if sides and (own or len(sides) == 1):
+                    lines[f"metrics: {text} in a query is taken as {whose}"] = None
     return list(lines)
 
 
@@ -116,19 +116,15 @@ def _some(series: Iterable[Exported], selector: Selector, facts: Facts) -> bool:
 def _ambiguous(matcher: Matcher, series: Sequence[Exported]) -> bool:
     if matcher.op not in ("=", "=~") or not _OF_REVISION.search(matcher.value):
         return False
-    named = any(
-        label.name == matcher.label and label.names_revision
-        for each in series
-        for label in (*each.family.labels, *common().values())
-    )
-    return named and any(matcher.label in each.own for each in series)
+    known = any(mentions(matcher.value, name) for each in series for name in each.services)
+    return not known and any(matcher.label in each.shared for each in series)
 
 
 def _one_revision(matcher: Matcher) -> Finding:
     text = text_of(matcher)
     return Finding(
-        f"{text} looks like the name of one revision, and is taken as the whole service: say whose it is, "
-        f"e.g. metrics: {{labels: {{canary: {{{matcher.label}: ...}}}}}}",
+        f"{text} looks like the name of one revision, and is taken as the whole service: say whose it is "
+        f"(metrics.services, or metrics.labels.canary.{matcher.label})",
         empty=False,
     )
 

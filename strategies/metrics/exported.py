@@ -1,13 +1,15 @@
 """Which series a service exports, with their labels, and whether a selector finds them.
 
 A query comes from a real cluster and holds names that only this cluster knows: a namespace, a job, a Service. Such
-labels (kinds `own` and `common`) take any value that a query asks for. A label that says which revision a series
-belongs to never does: its value is that of `Facts.labels`, or the revision's name.
+labels (kinds `own` and `common`) take any value that a query asks for, but for the name of the other revision's Service
+where that is known. A label that says which revision a series belongs to never does: its value is that of
+`Facts.labels`, or the revision's name.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +29,7 @@ class Facts:
     service: str = "service"
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  #: revision -> label -> value, on all series
     buckets_seconds: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+    services: Mapping[str, str] = field(default_factory=dict)  #: revision -> name of the Service that is its alone
     codes_born: Born | None = None  #: when series of a response code begin; None: as the catalogue says
 
     @cached_property
@@ -62,6 +65,8 @@ class Exported:
     part: str  #: which part of the family's signal: succeeded, failed, true, false, or empty for all of it
     bound_seconds: float | None  #: of a bucket, infinite for the last one and for `_count`; None: no histogram
     own: frozenset[str]  #: labels that take any value
+    shared: frozenset[str]  #: of these, labels that may be the name of one revision's Service
+    services: tuple[str, str]  #: name of the Service of this revision and of the other one, empty where not known
     of_pod: tuple[str, ...]  #: labels whose values come from the pod
     born: Born
 
@@ -73,13 +78,24 @@ class Exported:
     def found_by(self, matcher: Matcher, pod: str = "") -> bool:
         """Whether one matcher lets the series of a pod (or of the revision) pass.
 
-        A label of the user's own passes every positive matcher but the empty one; a negative one shuts it out only
-        when it names the value that stands here.
+        A label of the user's own passes every positive matcher but the empty one and one that names the other
+        revision's Service; a negative one shuts it out only when it names the value that stands here.
         """
-        labels = self.labels_of(pod) if matcher.label in self.of_pod else self.labels
-        if matcher.label in self.own and matcher.op in ("=", "=~"):
-            return not satisfies({}, [matcher])
-        return satisfies(labels, [matcher])
+        if matcher.label not in self.own:
+            return satisfies(self.labels_of(pod) if matcher.label in self.of_pod else self.labels, [matcher])
+        mine, other = (matcher.label in self.shared and mentions(matcher.value, name) for name in self.services)
+        if matcher.op in ("=", "=~"):
+            return matcher.value not in ("", "^$") and (mine or not other)
+        return not mine and satisfies(self.labels, [matcher])
+
+
+def mentions(value: str, name: str) -> bool:
+    """Whether a value of a label holds the name of a Service, as `outbound|80||web.shop.svc.cluster.local` holds web.
+
+    >>> mentions("web-canary.*", "web"), mentions("web.*", "web"), mentions("shop-web-80@kubernetes", "web")
+    (False, True, False)
+    """
+    return bool(name) and re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", value.replace("\\", "")) is not None
 
 
 def selected(facts: Facts, matchers: Sequence[Matcher]) -> tuple[Exported, ...]:
@@ -133,7 +149,14 @@ def _of_family(name: str, family: Family, revision: int, bound: float | None, fa
         of_pod = tuple(
             label.name for label in family.labels if label.kind in ("pod", "address") and label.name not in given
         )
-        found.append(Exported(labels, family, revision, part, bound, frozenset(own), of_pod, born))
+        shared = frozenset(
+            label.name for label in (*family.labels, *common().values()) if label.names_revision and label.name in own
+        )
+        services = facts.services.get(REVISIONS[revision], ""), facts.services.get(REVISIONS[1 - revision], "")
+        if services[0] == services[1]:
+            services = "", ""
+        of_all = frozenset(own)
+        found.append(Exported(labels, family, revision, part, bound, of_all, shared, services, of_pod, born))
     return found
 
 

@@ -120,6 +120,25 @@ def test_a_service_that_looks_like_one_revision_is_no_silent_guess() -> None:
     assert {each.revision for each in selected(told, named("up", destination_service_name=("=", "web")))} == {0}
 
 
+def test_the_service_of_a_revision_is_the_revision() -> None:
+    facts = Facts(service="web", services={"stable": "web", "canary": "web-canary"})
+
+    def sides(op: MatchOp, value: str) -> set[int]:
+        selector = named("istio_requests_total", destination_service=(op, value))
+        assert said(selector, facts) == []
+        return {each.revision for each in selected(facts, selector)}
+
+    assert sides("=", "web-canary") == sides("=~", r"web-canary\\.shop.*") == {1}
+    assert sides("=", "web.shop.svc.cluster.local") == {0}
+    assert sides("=~", "web|web-canary") == {0, 1}
+    assert sides("!=", "web-canary") == {0}
+    assert sides("=", "gateway") == sides("=~", ".*") == {0, 1}
+    selector = named("istio_requests_total", destination_service=("=", "web-canary"))
+    assert taken([selector], facts) == [
+        'metrics: destination_service="web-canary" in a query is taken as the canary revision'
+    ]
+
+
 def test_an_empty_value_asks_for_a_series_without_the_label() -> None:
     assert selected(FACTS, named("http_requests_total", namespace=("=", ""))) == ()
     assert len(selected(FACTS, named("http_requests_total", shard=("=", "")))) == 4

@@ -1,0 +1,111 @@
+"""PromQL of strategies against the series of a scenario: what finds nothing, and what is taken for granted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from scenarios.errors import Place, ScenarioError, dotted, shown
+from scenarios.schema import Scenario
+from scenarios.series import facts_of
+from strategies.effects import Ask, PromQuery, Query, Strategy
+
+CHUNK: Final = 256  #: replications that are simulated together
+
+
+@dataclass(slots=True)
+class Queries:
+    """What is to be said of the queries of all strategies."""
+
+    warnings: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+    errors: list[ScenarioError] = field(default_factory=list)  #: findings as errors, and queries that do not parse
+
+
+def check_queries(
+    scenario: Scenario, strategies: Mapping[str, Strategy], places: Mapping[str, Place | None], *, strict: bool
+) -> Queries:
+    """Look for every series that the strategies ask for.
+
+    Args:
+        scenario: with the facts of its manifests.
+        strategies: by the names of the scenario.
+        places: where each stands.
+        strict: a finding is an error; else it is a warning, and the query goes on with what it finds.
+    """
+    found = Queries()
+    facts = facts_of(scenario)
+    for name, strategy in strategies.items():
+        texts = _texts(strategy.reads)
+        if not texts:
+            continue
+        from strategies.metrics import promql  # numpy and the parser: only where a query stands
+        from strategies.metrics.catalogue import findings, taken
+
+        where = dotted(("strategies", name))
+        for text in texts:
+            try:
+                selectors = [each.matchers for each in promql.names_of(promql.parse(text))]
+            except promql.PromqlError as refused:
+                problem = f"{refused.problem} (query {shown(text)})"
+                found.errors.append(ScenarioError(problem, field=where, place=places.get(name)))
+                continue
+            found.assumed += taken(selectors, facts)
+            for finding in findings(selectors, facts):
+                if strict:
+                    error = ScenarioError(
+                        f"{finding.problem} (query {shown(text)})",
+                        field=where,
+                        place=places.get(name),
+                        nearest=finding.nearest,
+                        known=finding.known,
+                    )
+                    found.errors.append(error)
+                else:
+                    goes_on = "; the query goes on without it" if finding.empty else ""
+                    found.warnings.append(f"{where}: {finding}{goes_on} (query {shown(text)})")
+    return found
+
+
+def pod_samples(scenario: Scenario, reads: Iterable[Ask]) -> float:
+    """Numbers that a chunk keeps of its pods, which grow with pods, buckets and scrapes; 0 when it keeps none."""
+    metrics = scenario.metrics
+    columns = 3
+    typed = [ask for ask in reads if isinstance(ask, Query)]
+    longest = max([longest_seconds(reads), *(query.window_seconds for query in typed)])
+    per_pod = metrics.source == "pods"
+    for text in _texts(reads):
+        from strategies.metrics import promql
+        from strategies.metrics.exported import selected
+
+        with contextlib.suppress(promql.PromqlError):
+            series = [
+                each
+                for found in promql.names_of(promql.parse(text))
+                for each in selected(facts_of(scenario), found.matchers)
+            ]
+            per_pod = per_pod or any(each.family.per_pod for each in series)
+            columns = max(columns, 3 + len({each.bound_seconds for each in series}))
+    if any(query.quantity == "latency_quantile" for query in typed):
+        columns = max(columns, 3 + len(metrics.buckets_seconds))
+    scrapes = min(longest, scenario.horizon_seconds) / metrics.scrape_interval_seconds + 3
+    return CHUNK * 2.0 * scenario.service.replicas * columns * scrapes if per_pod else 0.0
+
+
+def longest_seconds(reads: Iterable[Ask]) -> float:
+    """How far back the queries of a strategy look; 0 for those that do not parse or fix a time."""
+    longest = 0.0
+    for text in _texts(reads):
+        from strategies.metrics import promql
+
+        try:
+            longest = max(longest, (promql.longest_ms(promql.parse(text)) or 0) / 1000)
+        except promql.PromqlError:
+            continue
+    return longest
+
+
+def _texts(reads: Iterable[Ask]) -> list[str]:
+    return [ask.text for ask in reads if isinstance(ask, PromQuery)]
