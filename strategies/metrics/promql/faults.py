@@ -14,6 +14,7 @@ from strategies.metrics.promql.errors import PromqlError
 from strategies.metrics.promql.tokens import Token
 
 _SYNTAX: Final = "invalid promql query"
+_BLANK: Final = re.compile(r"\{\{[^{}]*\}\}|\$\{\w+\}|\$\w+", re.ASCII)  #: what a template leaves to be filled in
 _PAIR: Final = {"(": ")", "[": "]", "{": "}"}
 _ENDINGS: Final = ("", " foo", " (foo)", " 1", ' "x"', '="x"', "[5m]", " by (x) (foo)", " 5m", " bool foo")
 
@@ -27,6 +28,9 @@ def fault(text: str, found: Sequence[Token], message: str, known: Sequence[str])
         message: what the parser said.
         known: names of functions and aggregations, to suggest one.
     """
+    for blank in _BLANK.finditer(text):
+        if not any(token.kind == "string" and token.start < blank.start() < token.end for token in found):
+            return PromqlError(f"{blank[0]} is not filled in", blank.start(), blank.end())
     unknown = re.search(r"unknown function with name '(.*)'", message)
     if unknown:
         return unknown_function(text, found, unknown[1], known)

@@ -35,13 +35,14 @@ def names_of(query: Query) -> list[Selector]:
 
 
 def longest_ms(query: Query, lookback_ms: int = PROMETHEUS_3.lookback_ms) -> int | None:
-    """How far back from the time of the query a sample may matter; None when `@` fixes a time.
+    """How far back from the time of the query a sample may matter, 0 or more; None when `@` fixes a time.
 
     >>> from strategies.metrics.promql import parse
     >>> longest_ms(parse("max_over_time(rate(hits[5m] offset 1m)[1h:1m]) / up"))
     3960000
     """
-    return _longest(query.root, 0, lookback_ms)
+    longest = _longest(query.root, 0, lookback_ms)
+    return None if longest is None else max(longest, 0)
 
 
 def _longest(node: Node, before_ms: int, lookback_ms: int) -> int | None:
