@@ -44,10 +44,10 @@ def headline(groups: Groups, name: str = "limit") -> Chart:
     return Chart(
         name=name,
         title="Delay of every judge against what none can beat",
-        caption="Mark: mean delay; bar: from the median to nine in ten; diamond: mean delay after the threshold was set "
-        "so that every judge takes back the same share of good releases. Green line: the limit of any judge that keeps "
-        "its promise. A cross, and ✗, is a judge that takes back more good releases than allowed: what stands left of "
-        "the line has not beaten the limit, it cries wolf.",
+        caption="Mark: mean delay; bar: from the median to nine in ten; diamond: mean delay with the threshold set so "
+        "that every judge takes back the same share of good releases. Solid green line: the limit of any judge that "
+        "keeps its promise; dotted: of one that is told the error ratio of a good release. A cross, and ✗, is a judge "
+        "that takes back more good releases than allowed: one left of the line has not beaten it, it cries wolf.",
         svg=_panels(name, draw, groups, "Delay of every judge against the limit", _told(groups), extra=1.1),
         twin=Twin(
             ["bench", "judge", "false alarms, 1 h [95 %]", "mean, s", "p50 / p90, s", "× limit", "matched × limit"],
@@ -102,8 +102,9 @@ def curve(bench: Bench, cards: Sequence[Card], name: str) -> Chart:
     return Chart(
         name=name,
         title=f"Operating curve, {bench.title}",
-        caption="Median delay for smaller and larger faults than the one that the scenario asks about. Judges that were "
-        "tuned to that fault stay tuned to it. A line that ends early is a judge that misses half of the smaller faults.",
+        caption="Median delay for smaller and larger faults than the one that the scenario asks about. Judges that "
+        "were tuned to that fault stay tuned to it. A line that begins late is a judge that misses half of the smaller "
+        "faults.",
         svg=_svg(name, draw, (1, 1), (8.2, 4.2), f"Operating curve, {bench.title}", f"The limit sees {limits}."),
         twin=Twin(["seen: p50 / p90 / p99, s", *(percent(ratio) for ratio in bench.effects)], rows),
     )

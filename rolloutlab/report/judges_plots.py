@@ -1,4 +1,4 @@
-"""Plots of calibration cards, each on the axes it is given; what is invalid is a cross and says so, never colour alone."""
+"""Plots of calibration cards, each on the axes it is given; an invalid judge is a cross and says so, in any colour."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def against_limit(axes: Axes, bench: Bench, cards: Sequence[Card]) -> None:
     axes.annotate("false alarms, 1 h", (1.01, -0.7), xycoords=("axes fraction", "data"), fontsize=8.5, va="center",
                   annotation_clip=False)  # fmt: skip
     axes.set_xlabel("seconds from the fault to the alarm")
-    axes.legend(loc="lower left", fontsize=8.5, framealpha=0.8)
+    axes.legend(loc="center right", fontsize=8.5, framealpha=0.8)
 
 
 def where_it_goes(axes: Axes, bench: Bench, cards: Sequence[Card]) -> None:
@@ -78,7 +78,7 @@ def where_it_goes(axes: Axes, bench: Bench, cards: Sequence[Card]) -> None:
     axes.set_xlabel("mean seconds from the fault to the end of its traffic")
     axes.grid(True, axis="x", linewidth=0.5, alpha=0.35)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", fontsize=8.5, framealpha=0.8)
+    axes.legend(loc="center right", fontsize=8.5, framealpha=0.8)
 
 
 def operating_curve(axes: Axes, bench: Bench, cards: Sequence[Card]) -> None:
