@@ -6,37 +6,16 @@ by argo-rollouts `utils/defaults/defaults.go`, metrics by argo-rollouts `analysi
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from scenarios.errors import shown
 from scenarios.measures import parse_measure
-from scenarios.pointer import Fault, TextError
 from scenarios.schema import Model
-from scenarios.scripts import After, answers, decisions
-from scenarios.units import Count, Duration, Number, Seconds, duration_text
-from strategies.metrics.conditions import ConditionError, read
-
-
-def pods_or_percent(value: Any) -> int | str:
-    """A number of pods, or a share of the replicas.
-
-    >>> pods_or_percent(2), pods_or_percent("25%")
-    (2, '25%')
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}%", value):
-        return value
-    raise ValueError(f"expected a number of pods, 0 or more, or a percentage such as 25%, got {shown(value)}")
-
-
-def is_zero(value: int | str) -> bool:
-    """Do these pods, or this percentage, come to nothing for every number of replicas?"""
-    return value == 0 or (isinstance(value, str) and int(value[:-1]) == 0)
+from scenarios.scripts import After, decisions
+from scenarios.strategy_values import Answers, Percent, Pods, Revision, check_counts, condition, is_zero, promql
+from scenarios.units import Count, Duration, Number, Seconds
 
 
 def _measure(value: Any) -> str:
@@ -44,30 +23,7 @@ def _measure(value: Any) -> str:
     return str(value)
 
 
-Pods = Annotated[int | str, BeforeValidator(pods_or_percent)]
-Percent = Annotated[Count, Field(ge=0, le=100)]
-Revision = Literal["canary", "stable", "all"]
-
-
 # --- analysis ----------------------------------------------------------------------------------------------------
-
-
-def _query(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"expected PromQL, got {shown(value)}")
-    from scenarios.imports.promql import fault_of  # numpy and the parser: only where a query stands
-
-    fault = fault_of(value)
-    if fault is not None:
-        raise TextError(fault)
-    return value
-
-
-#: answers of a provider; as JSON, NaN and `error` among them
-Answers = Annotated[
-    tuple[float | str | bool | dict[str, Any] | None, ...],
-    PlainValidator(answers, json_schema_input_type=list[Any]),
-]
 
 
 class ScriptWords(Model):
@@ -85,7 +41,7 @@ class MetricWords(Model):
     measure: Annotated[str, BeforeValidator(_measure)] | None = Field(
         None, description="error_ratio, success_ratio (0..1), request_rate (a second) or latency_pNN (seconds)"
     )
-    query: Annotated[str, BeforeValidator(_query)] | None = Field(None, description="PromQL")
+    query: Annotated[str, BeforeValidator(promql)] | None = Field(None, description="PromQL")
     script: Answers | None = Field(None, description="what its provider answers, as in ScriptWords")
     revision: Revision = Field("canary", description="beside measure")
     window_seconds: Duration = Field(
@@ -110,11 +66,7 @@ class MetricWords(Model):
     @field_validator("success_condition", "failure_condition")
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
-        try:
-            read(value or "true")
-        except ConditionError as error:
-            raise TextError(Fault(error.problem, error.start, error.end)) from None
-        return value or None
+        return condition(value)
 
     @model_validator(mode="after")
     def _one_source(self) -> MetricWords:
@@ -153,28 +105,6 @@ _SOURCES: Final = {
     "query": (),
     "script": ("after", "takes_seconds"),
 }
-
-
-def check_counts(
-    count: int | None,
-    interval_seconds: float | None,
-    failure_limit: int,
-    inconclusive_limit: int,
-    consecutive_success_limit: int = 0,
-) -> None:
-    """Argo's rules between the counters of a metric (`utils/analysis/factory.go ValidateMetric`); ValueError."""
-    if not count:
-        return
-    if count > 1 and interval_seconds is None:
-        raise ValueError(f"expected an interval with a count above 1, got count {count} and no interval")
-    if count < failure_limit:
-        raise ValueError(f"expected a count of at least failureLimit ({failure_limit}), got {count}")
-    if count < inconclusive_limit:
-        raise ValueError(f"expected a count of at least inconclusiveLimit ({inconclusive_limit}), got {count}")
-    least = max(failure_limit, 0) + consecutive_success_limit
-    if consecutive_success_limit and count < least:
-        what = "failureLimit + consecutiveSuccessLimit" if failure_limit > 0 else "consecutiveSuccessLimit"
-        raise ValueError(f"expected a count of at least {what} ({least}), got {count}")
 
 
 class AnalysisWords(Model):
@@ -379,8 +309,3 @@ class StrategyWords(Model):
 def word_of(attribute: str) -> str:
     """The word of the file for an attribute of `StrategyWords`."""
     return StrategyWords.model_fields[attribute].alias or attribute
-
-
-def pause_text(seconds: float | None) -> dict[str, str]:
-    """A pause in the words of a file: `{}` waits for a person."""
-    return {} if seconds is None else {"duration": duration_text(seconds)}

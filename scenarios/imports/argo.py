@@ -14,7 +14,7 @@ from scenarios.imports.analysis import analysis_words
 from scenarios.imports.deployment import object_spec, service_facts
 from scenarios.imports.library import Library
 from scenarios.imports.section import Section
-from scenarios.strategy_spec import is_zero, pause_text
+from scenarios.strategy_values import is_zero, pause_text
 
 _SPEC: Final = (
     "replicas",

@@ -15,7 +15,7 @@ from scenarios.imports.providers import DECIDING, PROVIDERS, check_provider, kay
 from scenarios.imports.section import Section, go_duration, integer
 from scenarios.measures import Binding
 from scenarios.scripts import decisions
-from scenarios.strategy_spec import check_counts
+from scenarios.strategy_values import check_counts
 from scenarios.units import duration_text
 from strategies.analysis import Phase
 

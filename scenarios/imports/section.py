@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from scenarios.errors import Place, ScenarioError, dotted, raise_all, shown, unknown
-from scenarios.strategy_spec import pods_or_percent
+from scenarios.strategy_values import pods_or_percent
 from scenarios.units import LONGEST_SECONDS, bounded, duration
 from scenarios.yaml_nodes import Key, Node
 

@@ -79,12 +79,14 @@ class Expression:
     tree: Node = field(init=False, repr=False, compare=False)
     _ask: Callable[[Any, Any], bool] = field(init=False, repr=False, compare=False)
     _faults: dict[str, ConditionError | None] = field(init=False, repr=False, compare=False)
+    _first: Callable[[float], bool] | None = field(init=False, repr=False, compare=False)  #: it asks result[0] only
 
     def __post_init__(self) -> None:
         tree = parse(self.text)
         object.__setattr__(self, "tree", tree)
         object.__setattr__(self, "_ask", compiled(tree))
         object.__setattr__(self, "_faults", {})
+        object.__setattr__(self, "_first", _of_first(tree))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """It crosses process borders as its text."""
@@ -106,7 +108,11 @@ class Expression:
 
     def holds_answer(self, result: list[float] | float) -> bool:
         """Of the whole answer of Prometheus: the numbers of a vector, or a scalar. Raises as `holds`."""
-        return self._holds(result, "[]float" if result.__class__ is list else "float")
+        if result.__class__ is not list:
+            return self._holds(result, "float")
+        if self._first is not None and result:
+            return self._first(result[0])
+        return self._holds(result, "[]float")
 
     def _holds(self, result: Any, kind: str) -> bool:
         fault = self._faults[kind] if kind in self._faults else self.fault_for(kind)
@@ -121,6 +127,20 @@ class Expression:
             ConditionError: it has no answer for this value.
         """
         return self._ask([] if value is None else [value], value)
+
+
+def _of_first(tree: Node) -> Callable[[float], bool] | None:
+    """The quick way of `result[0] >= 0.95`, which most conditions are; None for any other."""
+    if tree.kind != "binary" or tree.value not in OPERATORS:
+        return None
+    left, right = tree.parts
+    if left.kind != "index" or right.kind != "constant" or type(right.value) not in (int, float):
+        return None
+    of, position = left.parts
+    if of.kind != "result" or position.kind != "constant" or position.value != 0 or type(position.value) is not int:
+        return None
+    holds, line = OPERATORS[tree.value], float(right.value)
+    return lambda value: holds(value, line)
 
 
 def read(text: str) -> Condition | Expression:

@@ -88,7 +88,7 @@ def test_conditions_as_people_write_them(text: str, result: Any, answer: bool) -
         # precedence and association
         ("1 + 2 * 3 == 7", True), ("2 ** 3 ** 2 == 512", True), ("-2 ** 2 == -4", True), ("2 ^ 2 == 4", True),
         ("10 - 4 - 3 == 3", True), ("true || false && false", True), ("(true || false) && false", False),
-        ("not false and true", True), ("!(1 > 2) == true", True), ("1 < 2 < 3", True), ("3 > 2 > 2", False),
+        ("not false and true", True), ("true or false and false", True), ("false and false or true", True), ("!(1 > 2) == true", True), ("1 < 2 < 3", True), ("3 > 2 > 2", False),
         ("1 == 1 == true", True), ("true ? false : true ? true : true", False), ("nil ?: true", None),
         ("1..3 == [1, 2, 3]", True), ("2 in 1..3", True), ("1 + 1 in [2]", True), ("3 not in [2]", True),
         # whole and broken numbers
@@ -208,6 +208,8 @@ def test_the_general_path_compares_as_the_short_one_does(op: str, number: float,
     short = Condition(op, line).holds(number)
     assert Expression(f"result[0] {op} {line!r}").holds([number]) is short
     assert Expression(f"result {op} {line!r}").holds(number) is short
+    assert Expression(f"result[0] {op} {line!r}").holds_answer([float(number), 9.0]) is short
+    assert Expression(f"(result[0] {op} {line!r}) == true").holds_answer([float(number)]) is short
     assert Expression(f"!(result {op} {line!r})").holds_value(number) is not short
 
 
