@@ -12,13 +12,19 @@ from scenarios.strategy_spec import StrategyWords
 
 #: One file a question; the first five have all three strategies.
 FILES = (
+    "births-at-first-error",
     "bluegreen-keepalive",
     "bluegreen-rollback-to-nothing",
     "crash-loop",
     "errors-5pct",
     "good",
     "hotfix-race",
+    "judge-2pct",
+    "judge-2pct-small-weight",
+    "judge-5pct",
+    "judge-5pct-low-traffic",
     "memory-leak",
+    "metrics-outage",
     "rollback-progressive-vs-instant",
     "rolling-5-1-1",
     "rolling-no-drain",
@@ -61,7 +67,7 @@ def test_the_first_five_compare_the_same_three_strategies(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("errors-5pc", "unknown scenario 'errors-5pc'; did you mean 'errors-5pct'? known: bluegreen-keepalive, "),
+        ("errors-5pc", "unknown scenario 'errors-5pc'; did you mean 'errors-5pct'? known: births-at-first-error, "),
         ("here/none.yaml", "here/none.yaml: expected a scenario file: no such file or directory"),
     ],
 )
