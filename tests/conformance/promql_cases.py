@@ -13,11 +13,11 @@ from ruamel.yaml import YAML
 FILE = Path(__file__).with_name("promql_cases.yaml")
 
 
-def dump(path: Path, cases: Sequence[tuple[World, Case, Answer | str]], *, seed: int) -> None:
-    """Write cases, those of one world together."""
+def dump(path: Path, cases: Sequence[tuple[World, Case, Answer | str]], *, options: str) -> None:
+    """Write cases, those of one world together; `options` are those of the program that made them."""
     lines = [
         "# Queries and the answers of promtool 2.42 (Debian package prometheus), written by",
-        f"#   python tests/conformance/promql_differential.py --seed {seed} --keep N promql_cases.yaml",
+        f"#   python tests/conformance/promql_differential.py {options} {path.name}",
         "# Samples stand one interval apart from time 0 on; _ is no sample, stale a staleness marker.",
     ]
     for world in dict.fromkeys(world for world, _, _ in cases):

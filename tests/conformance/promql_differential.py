@@ -32,7 +32,7 @@ from promql_world import FAILED, Answer, Case, World, difference, ours
 from strategies.metrics.promql.parse import KNOWN
 
 CASES_OF_A_WORLD = 25
-AGAIN = 8  #: times that a case which differs is asked again
+AGAIN = 25  #: times that a case which differs is asked again
 WORDS = (
     *KNOWN,
     "and",
@@ -175,7 +175,8 @@ def main(arguments: list[str]) -> int:
     wrong = report(found)
     if options.keep and not wrong:
         chosen = kept(found, int(options.keep[0]))
-        dump(Path(options.keep[1]), [(one.world, one.case, one.promtool) for one in chosen], seed=options.seed)
+        made_by = f"--seed {options.seed} --cases {options.cases} --keep {options.keep[0]}"
+        dump(Path(options.keep[1]), [(one.world, one.case, one.promtool) for one in chosen], options=made_by)
         print(f"kept {len(chosen)} cases in {options.keep[1]}")
     return 1 if wrong else 0
 

@@ -100,7 +100,10 @@ def _histogram(dice: random.Random, pod: str, length: int) -> list[tuple[str, st
             total += counts[place]
             row.append(total)
     gaps = _gap_places(dice, length)
-    return [
+    odd = []
+    if dice.random() < 0.2:  # one bound written twice, and one that is no number
+        odd = [(f'lat_bucket{{pod="{pod}", le="{bound}"}}', _text(rows[2], {})) for bound in ("1.0", "1e0", "much")]
+    return odd + [
         (f'lat_bucket{{pod="{pod}", le="{bound}"}}', _text(row, gaps)) for bound, row in zip(BOUNDS, rows, strict=True)
     ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from strategies.metrics.promql import PROMETHEUS_2_42, PromqlError, Scalar, evaluate, parse
+from strategies.metrics.promql import PROMETHEUS_2_42, PromqlError, Rules, Scalar, evaluate, parse
 from strategies.metrics.series import SeriesStore
 
 Answer = dict[tuple[tuple[str, str], ...], float]  #: label set -> value; a number is the one series without labels
@@ -77,11 +77,11 @@ def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text)
 
 
-def ours(world: World | SeriesStore, case: Case) -> Answer | str:
-    """Our answer to a case, by the rules of the promtool that answers it."""
+def ours(world: World | SeriesStore, case: Case, *, rules: Rules = PROMETHEUS_2_42) -> Answer | str:
+    """Our answer to a case, by the rules of the promtool that answers it unless others are given."""
     store = world if isinstance(world, SeriesStore) else world.store()
     try:
-        value = evaluate(parse(case.expr), store, np.array([case.at_ms]), rules=PROMETHEUS_2_42)
+        value = evaluate(parse(case.expr), store, np.array([case.at_ms]), rules=rules)
     except PromqlError:
         return FAILED
     if isinstance(value, Scalar):

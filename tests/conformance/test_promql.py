@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from promql_cases import load
@@ -11,6 +13,7 @@ from promql_differential import features, main, run
 from promql_oracle import MISSING, promtool
 from promql_world import FAILED, Answer, Case, World, difference, ours, read_samples
 
+from strategies.metrics.promql import PROMETHEUS_2_42
 from strategies.metrics.promql.aggregate import OPERATORS
 from strategies.metrics.promql.functions import FUNCTIONS
 
@@ -51,6 +54,19 @@ def test_most_kept_answers_say_something() -> None:
     assert len(CASES) >= 300
     assert said > 0.8 * len(CASES)
     assert sum(theirs == FAILED for _, _, theirs in CASES) >= 3
+
+
+OFF_GRID = [(world, case) for world, case, _ in CASES if "@" not in case.expr and not re.search(r"\[\w+:", case.expr)]
+
+
+@pytest.mark.parametrize("number", range(0, len(OFF_GRID), 20))
+def test_off_the_grid_of_scrapes_open_and_closed_windows_agree(number: int) -> None:
+    """Durations are whole seconds and scrapes too, so no window that ends 137 ms later begins at one."""
+    for world, case in OFF_GRID[number : number + 20]:
+        later = Case(case.expr, case.at_ms + 137)
+        closed = ours(STORES[world], later)
+        opened = ours(STORES[world], later, rules=replace(PROMETHEUS_2_42, left_open=True))
+        assert not difference(opened, closed, tolerance=0.0), case.expr
 
 
 @pytest.mark.skipif(promtool() is None, reason=MISSING)
