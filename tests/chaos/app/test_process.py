@@ -122,7 +122,7 @@ def test_sigterm_in_the_middle_of_requests_loses_none() -> None:
 
 
 def test_while_it_drains_it_serves_but_is_not_ready() -> None:
-    with replica(DRAIN=1.5) as app:
+    with replica(DRAIN=1.0) as app:
         app.process.terminate()
         until(lambda: app.get("/readyz") == 503)
         assert app.get() == 200, "those who have not heard of it yet are served"

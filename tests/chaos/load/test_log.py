@@ -58,11 +58,16 @@ def test_a_name_that_is_too_long_is_cut(tmp_path: Path) -> None:
     assert (found["version"], found["pod"]) == (b"v" * 31, b"p" * 64)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log")
+
+
 @given(st.lists(st.integers(0, SIZE * 5 + 50), max_size=8))
-def test_whole_and_in_pieces_are_the_same(tmp_path_factory: pytest.TempPathFactory, cuts: list[int]) -> None:
-    folder = tmp_path_factory.mktemp("log")
+def test_whole_and_in_pieces_are_the_same(folder: Path, cuts: list[int]) -> None:
     whole = written(folder / "whole.bin", RECORDS).read_bytes()
     growing, found = folder / "growing.bin", []
+    growing.unlink(missing_ok=True)
     log = TrafficLog(growing)
     assert len(log.read_new()) == 0, "not there yet"
     for cut in [*sorted(cuts), len(whole)]:
