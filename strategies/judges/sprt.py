@@ -80,11 +80,13 @@ class Sprt:
             statistic = error * look.canary_errors - request * look.canary_requests
             highest = max(highest, statistic)
             p_value = math.exp(-highest)
-            needed = None
-            if self.beta > 0:  # without another failure
+            needed, evidence = None, compared(p_value, self.alpha)
+            if self.beta > 0:
+                evidence = f"evidence {statistic:.2f}, fails at {self.threshold:.2f}, passes at {lower:.2f}"
+                # without another failure
                 needed = look.canary_requests + max(0, math.ceil((statistic - lower) / request))
             accepts = statistic <= lower
-            return Reading(statistic, f"{text}: {compared(p_value, self.alpha)}", p_value, needed, accepts)
+            return Reading(statistic, f"{text}: {evidence}", p_value, needed, accepts)
 
         return Session(self.threshold, read, self.enough)
 

@@ -14,6 +14,7 @@ from strategies.judges import REGISTRY, Look, State, make
 from strategies.judges.base import Session, check_paths, matched
 from strategies.judges.bench import alarm_seconds, alarms, blocks, draw_counts, first_alarm, look_seconds
 from strategies.judges.boundaries import repeated_significance
+from strategies.judges.testing import paths_to_try, verdicts
 from strategies.models.alerts import Alert, AlertRule, AlertState
 
 ISSUE = Look(60.0, 312, 16, 2800, 22)
@@ -137,6 +138,31 @@ def test_peeking_names_its_true_level_at_each_look() -> None:
     assert "look 100: peeking so often is wrong in more than 8.4% of good" in verdicts[-1].reason
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("lindon_malek", {"share": 0.1}),
+        ("lindon_malek", {"share": 0.1, "k": 10, "sides": 2}),
+        ("ripr", {}),
+        ("ripr_oracle", {"p0": 0.01, "p1": 0.05}),
+        ("msprt", {"tau": 0.04}),
+        ("sprt", {"p0": 0.01, "p1": 0.05}),
+        ("peeking_z", {"burn_in_errors": 0}),
+        ("peeking_z", {"sides": 2}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("alpha", [0.2, 0.01, 1e-4])
+def test_it_fails_exactly_when_the_p_value_reaches_alpha(name: str, settings: dict[str, Any], alpha: float) -> None:
+    found = set()
+    for _, at_seconds, counts in paths_to_try():
+        for verdict in verdicts(make(name, alpha=alpha, **settings), at_seconds, counts[0]):
+            if verdict.p_value is not None:
+                assert (verdict.p_value <= alpha) == (verdict.state is State.FAIL), verdict
+                found.add(verdict.state)
+    assert State.FAIL in found
+
+
 # --- passes ------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +186,10 @@ def test_silence_passes_only_when_enough_was_seen(name: str) -> None:
 
 def test_a_closed_test_passes_at_its_lower_boundary_and_says_how_far_it_is() -> None:
     first, later = seen("sprt", Look(1, 20, 0, 0, 0), Look(2, 60, 0, 0, 0), p0=0.01, p1=0.05, alpha=0.05, beta=0.1)
+    assert (
+        first.reason
+        == "0 failures in 20 canary requests, 0.01 expected: evidence -0.82, fails at 2.89, passes at -2.25"
+    )
     assert (first.state, first.needed) == (State.CONTINUE, 55)  # ln(0.95/0.1) / ln(0.99/0.95) = 54.6
     assert later.state is State.PASS
 
