@@ -16,6 +16,7 @@ from scenarios.schema import Model
 from scenarios.scripts import After, decisions
 from scenarios.strategy_values import Answers, Percent, Pods, Revision, check_counts, condition, is_zero, promql
 from scenarios.units import Count, Duration, Number, Seconds
+from strategies.metrics.conditions import Expression
 
 
 def _measure(value: Any) -> str:
@@ -80,6 +81,15 @@ class MetricWords(Model):
                     raise ValueError(f"expected {alias} beside {word} only, got it beside {given[0]}")
         if self.script is not None and self.success_condition is None and self.failure_condition is None:
             decisions(self.script)
+        return self
+
+    @model_validator(mode="after")
+    def _of_one_number(self) -> MetricWords:
+        for text in (self.success_condition, self.failure_condition):
+            fault = Expression(text).fault_for("value") if text and self.measure is not None else None
+            if text and fault is not None:
+                part = text[fault.start : fault.end]
+                raise ValueError(f"expected a condition of one number beside measure, got {part!r}: {fault.problem}")
         return self
 
     @model_validator(mode="after")

@@ -15,12 +15,8 @@ _WORDS: Final = ("successCondition", "failureCondition")
 _RATIOS: Final = ("error_ratio", "success_ratio")
 
 
-def conditions(metric: TemplateMetric, name: str, query: str | None = None) -> dict[str, Any]:
-    """Both conditions as they stand, arguments put in.
-
-    Args:
-        query: the query that answers; None: another provider.
-    """
+def conditions(metric: TemplateMetric, name: str) -> dict[str, Any]:
+    """Both conditions as they stand, arguments put in."""
     return {word: filled.text for word, filled, _ in _read(metric, name)}
 
 
@@ -30,6 +26,11 @@ def scaled_conditions(metric: TemplateMetric, name: str, binding: Binding) -> di
     A single comparison is said in the unit of the measure; anything richer is asked of the value times the factor.
     """
     found = _read(metric, name)
+    for word, filled, condition in found:
+        fault = condition.fault_for("value") if isinstance(condition, Expression) else None
+        if fault is not None:
+            problem = f"{fault.problem}; a measure answers with one number: script the answers of its provider instead"
+            filled.pointed(metric.section, word, Fault(problem, fault.start, fault.end))
     simple = all(isinstance(condition, Condition) for _, _, condition in found)
     words: dict[str, Any] = {}
     for word, filled, condition in found:

@@ -116,7 +116,7 @@ def _asked(metric: TemplateMetric, name: str, kind: str, provider: Section, libr
         query.pointed(below, "query", fault)
         return None
     library.notes.assumed.append(f"metric {name!r} asks its query as it stands ({below.where('query')})")
-    return {"query": query.text, **conditions(metric, name, query.text)}
+    return {"query": query.text, **conditions(metric, name)}
 
 
 def _no_range(below: Section, name: str) -> None:

@@ -195,6 +195,10 @@ def test_a_condition_of_promql_sees_the_whole_answer() -> None:
         ({"script": 5}, "expected a list of answers such as"),
         ({"script": ["Failde"]}, "unknown answer 'Failde' of a metric without conditions; did you mean 'Failed'?"),
         ({"query": "sum(x"}, "unclosed left parenthesis"),
+        (
+            {"measure": "error_ratio", "successCondition": "result.a > 1"},
+            "expected a condition of one number beside measure, got 'result': .a is of a mapping, not a number",
+        ),
         ({"query": 5}, "expected PromQL, got 5"),
         ({"measure": "error_ratio", "successCondition": "resul > 1"}, "unknown name 'resul'; did you mean 'result'?"),
         (

@@ -3,8 +3,8 @@
 Argo compiles a condition against the result at hand, so a part that cannot be meant is an error at every measurement,
 even where `&&`, `||` or `?:` would never come to it: `len(result) == 0 || result < 1` of a vector is one.
 
-Kinds are `any`, `nil`, `bool`, `int`, `float`, `text`, `mapping`, and `[]KIND` for a list. Source: expr-lang
-`checker/checker.go`.
+Kinds are `any`, `nil`, `bool`, `int`, `float`, `text`, `mapping`, and `[]KIND` for a list; `value` is one measured
+number, which is a list of one where a list is asked for. Source: expr-lang `checker/checker.go`.
 """
 
 from __future__ import annotations
@@ -61,12 +61,15 @@ class _Checker:
         self.result = result
         self.items: list[str] = []
 
-    def kind(self, node: Node) -> str:
+    def kind(self, node: Node, *, whole: bool = False) -> str:
+        """The kind of a part; `whole`: where a list may be asked for."""
+        if node.kind == "result" and self.result == "value":
+            return "[]float" if whole else "float"
         return _RULES[node.kind](self, node)
 
     def want(self, node: Node, wanted: tuple[str, ...], what: str) -> str:
         """The kind of a part, which must be one of those (or any)."""
-        kind = self.kind(node)
+        kind = self.kind(node, whole="list" in wanted)
         if kind != "any" and kind not in wanted and not ("list" in wanted and kind.startswith("[]")):
             raise ConditionError(f"{what}, not {_said(kind)}", node.start, node.end)
         return kind
@@ -100,7 +103,7 @@ def _binary(checker: _Checker, node: Node) -> str:
         checker.want(left, ("bool",), f"{word} takes true or false")
         checker.want(right, ("bool",), f"{word} takes true or false")
         return "bool"
-    one, other = checker.kind(left), checker.kind(right)
+    one, other = checker.kind(left), checker.kind(right, whole=word == "in")
     if word == "??":
         return other if one == "nil" else one if one == other else "any"
     if word == "in":

@@ -308,6 +308,20 @@ def test_a_richer_condition_of_a_bound_query_is_asked_of_the_value_times_its_fac
     assert str(metric.failure) == "Condition(op='<', threshold=80.0)"
 
 
+def test_a_condition_of_another_shape_needs_a_script() -> None:
+    """CloudWatch answers with a list of mappings; a measure is one number."""
+    more = "successCondition: result[0].Values[0] <= 0.01\n"
+    assert refused("cloudWatch", GIVEN["cloudWatch"], {"check": "error_ratio:canary:5m"}, more) == [
+        "r.yaml:23:25 spec.metrics[0].successCondition: .Values is of a mapping, not a number; a measure answers with one "
+        "number: script the answers of its provider instead",
+        "    successCondition: result[0].Values[0] <= 0.01",
+        "                      ^^^^^^^^^",
+    ]
+    bind = {"check": {"script": [[{"Values": [0.005]}], [{"Values": [0.5]}]]}}
+    metric = metric_of(read("cloudWatch", GIVEN["cloudWatch"], bind, more))
+    assert metric.query == Script(answers=([{"Values": [0.005]}], [{"Values": [0.5]}]))
+
+
 # --- the schema of Argo itself, where it is present --------------------------------------------------------------
 
 

@@ -174,7 +174,13 @@ def test_no_answer_is_an_error_that_says_why(text: str, result: Any, problem: st
         ),
         ("result[0]", "[]float", "expected true or false, got a number"),
         ("result.x > 1", "text", ".x is of a mapping, not a text"),
+        ("result.Values[0] > 1", "value", ".Values is of a mapping, not a number"),
+        ("result[0].Values[0] > 1", "value", ".Values is of a mapping, not a number"),
+        ("isNaN(result[0:1])", "value", "isNaN takes a number, not a list"),
+        ("result == 'ok'", "value", "== of a number and a text"),
         # and these may have an answer
+        ("result > 1 && result[0] > 1 && len(result) == 1 && 2 in result && all(result, {# > 1})", "value", None),
+        ("max(result) > 1 && isNaN(result) || asFloat(result) > default(result, 0)", "value", None),
         ("default(result, 0) < 1", "[]float", None),
         ("default(result, 0) < 1", "nil", None),
         ("result == nil", "[]float", None),
