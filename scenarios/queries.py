@@ -12,6 +12,7 @@ from scenarios.schema import Scenario
 from scenarios.series import facts_of
 from strategies.effects import Ask, PromQuery, Query, Strategy
 
+NO_CALENDAR: Final = "@ fixes a time of the calendar, which a simulated rollout does not have"
 CHUNK: Final = 256  #: replications that are simulated together
 
 
@@ -47,7 +48,10 @@ def check_queries(
         where = dotted(("strategies", name))
         for text in texts:
             try:
-                selectors = [each.matchers for each in promql.names_of(promql.parse(text))]
+                parsed = promql.parse(text)
+                if promql.longest_ms(parsed) is None:
+                    raise promql.PromqlError(NO_CALENDAR, 0, len(text))
+                selectors = [each.matchers for each in promql.names_of(parsed)]
             except promql.PromqlError as refused:
                 problem = f"{refused.problem} (query {shown(text)})"
                 found.errors.append(ScenarioError(problem, field=where, place=places.get(name)))

@@ -237,6 +237,17 @@ class SeriesLabels(Model):
     stable: dict[LabelName, LabelValue] = Field({}, max_length=40)
     canary: dict[LabelName, LabelValue] = Field({}, max_length=40)
 
+    @field_validator("stable", "canary")
+    @classmethod
+    def _free(cls, value: dict[str, str]) -> dict[str, str]:
+        if value:
+            from strategies.metrics.families import counted  # the catalogue: only where labels are given
+
+            for name in value:
+                if name.startswith("__") or name in counted():
+                    raise ValueError(f"expected a label of your own, got {name!r}, which the simulator sets")
+        return value
+
 
 class Metrics(Model):
     """How measurements come about."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from scenarios.queries import NO_CALENDAR
 from scenarios.schema import Scenario
 from scenarios.series import facts_of
 from strategies.effects import Ask, PromQuery, Query
@@ -75,7 +76,7 @@ def _longest_seconds(query: Parsed) -> float:
 
     longest = promql.longest_ms(query)
     if longest is None:
-        raise promql.PromqlError("@ fixes a time of a calendar, which a rollout does not know", 0, len(query.text))
+        raise promql.PromqlError(NO_CALENDAR, 0, len(query.text))
     return longest / 1000
 
 

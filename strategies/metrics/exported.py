@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -37,12 +37,18 @@ class Facts:
         """All series by name; one that each pod has stands here once for all pods of a revision."""
         found = {}
         for name, family in families().items():
-            found[name] = tuple(
-                each
+            sides = [
+                [
+                    each
+                    for bound in _bounds(name, family, self.buckets_seconds)
+                    for each in _of_family(name, family, revision, bound, self)
+                ]
                 for revision in (0, 1)
-                for bound in _bounds(name, family, self.buckets_seconds)
-                for each in _of_family(name, family, revision, bound, self)
-            )
+            ]
+            if sides[0][0].labels == sides[1][0].labels:  # no label of the scenario tells them apart
+                sides = [[replace(each, labels={**each.labels, "revision": REVISIONS[each.revision]}) for each in side]
+                         for side in sides]  # fmt: skip
+            found[name] = tuple(sides[0] + sides[1])
         return found
 
     def pod(self, revision: int, ordinal: int) -> str:

@@ -71,6 +71,13 @@ def common() -> Mapping[str, Label]:
     return {name: _label(name, table) for name, table in tables.items() if table["kind"] == "common"}
 
 
+@cache
+def counted() -> frozenset[str]:
+    """Labels in which the series of one revision differ: response codes, conditions, buckets, pods."""
+    kinds = ("values", "bucket", "pod", "address")
+    return frozenset(label.name for family in families().values() for label in family.labels if label.kind in kinds)
+
+
 def _label(name: str, table: Mapping[str, Any]) -> Label:
     return Label(
         name=name,

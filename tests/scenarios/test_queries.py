@@ -84,6 +84,11 @@ def test_windows_of_queries_have_the_bounds_of_typed_ones(tmp_path: Path) -> Non
     assert built(tmp_path, "sum by (le) (rate(istio_request_duration_milliseconds_bucket[30m]))", replicas=1000)
 
 
+def test_a_time_of_the_calendar_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioErrors, match="strategies.tested: @ fixes a time of the calendar"):
+        built(tmp_path, "up @ 1700000000")
+
+
 @pytest.mark.parametrize(
     ("metrics", "problem"),
     [
@@ -96,6 +101,8 @@ def test_windows_of_queries_have_the_bounds_of_typed_ones(tmp_path: Path) -> Non
         ("{source: sidecar}", "metrics.source"),
         ("{labels: {canary: {a-b: c}}}", "metrics.labels.canary"),
         ("{services: {green: shop}}", "metrics.services"),
+        ("{labels: {canary: {code: x}}}", "expected a label of your own, got 'code', which the simulator sets"),
+        ("{labels: {stable: {__name__: x}}}", "expected a label of your own, got '__name__'"),
     ],
 )
 def test_words_about_scrapes_are_checked(tmp_path: Path, metrics: str, problem: str) -> None:

@@ -139,6 +139,15 @@ def test_the_service_of_a_revision_is_the_revision() -> None:
     ]
 
 
+def test_no_two_series_are_alike_whatever_the_scenario_calls_them() -> None:
+    same = {"service": "web", "version": "7", "team": "shop"}
+    facts = Facts(labels={"stable": same, "canary": same})
+    for name in families():
+        keys = {tuple(sorted(each.labels_of(facts.pod(each.revision, 0)).items())) for each in facts.series[name]}
+        assert len(keys) == len(facts.series[name]), name
+    assert selected(facts, named("up", team=("=", "shop")))
+
+
 def test_an_empty_value_asks_for_a_series_without_the_label() -> None:
     assert selected(FACTS, named("http_requests_total", namespace=("=", ""))) == ()
     assert len(selected(FACTS, named("http_requests_total", shard=("=", "")))) == 4
