@@ -104,6 +104,12 @@ def test_the_places_of_nodes_are_those_of_their_words() -> None:
     assert calls == [text.index("rate("), text.index("rate(mem")]
 
 
+def test_a_sign_after_a_matching_is_no_operator() -> None:
+    text = "a + on(pod) -b - c"
+    minus = [node for node in walk(parse(text).root) if isinstance(node, Binary) and node.op == "-"]
+    assert [node.place.start for node in minus] == [text.rindex("-")]
+
+
 def test_the_selectors_of_a_query() -> None:
     query = parse('rate(hits{code=~"5.."}[5m] offset 1m) / scalar(up) + max_over_time(mem[10m:1m] offset -2m)')
     found = names_of(query)

@@ -135,6 +135,34 @@ def test_an_error_belongs_to_the_replication_that_has_it() -> None:
     assert value.kept[:, 1].tolist() == [True]  # type: ignore[union-attr]
 
 
+def test_a_sum_of_many_series_is_added_in_one_order() -> None:
+    """numpy adds more than eight numbers in pairs when they lie side by side, as they do in one replication alone."""
+    dice = np.random.default_rng(3)
+    together, alone = SeriesStore(7), SeriesStore()
+    for pod in range(40):
+        values = dice.random((7, 1)) * 10.0 ** dice.integers(-8, 8)
+        together.add({"__name__": "m", "pod": str(pod)}, times_ms=[0], values=values)
+        alone.add({"__name__": "m", "pod": str(pod)}, times_ms=[0], values=values[3])
+    for text in ("sum(m)", "avg(m)", "stddev(m)", "stdvar(m)", "quantile(0.3, m)"):
+        many, one = (
+            evaluate(parse(text), together, np.zeros(7, dtype=np.int64)),
+            evaluate(parse(text), alone, np.array([0])),
+        )
+        assert rows_of(many, 3) == rows_of(one, 0), text
+
+
+def test_an_error_at_a_step_that_a_replication_does_not_have_is_not_its_error() -> None:
+    """The second replication has one step, at 60 s; the pods clash from 120 s on, where only others would look."""
+    store = SeriesStore(2)
+    store.add({"__name__": "m", "pod": "a"}, times_ms=[0, 60_000, 120_000], values=[1.0, 1.0, 1.0])
+    store.add({"__name__": "m", "pod": "b"}, times_ms=[120_000], values=[1.0])
+    query = parse("count_over_time((m * on() m)[90s:60s])")
+    value, failures = evaluate_each(query, store, np.array([60_000, 110_000]))
+    assert failures == {}
+    assert value.values.tolist() == [[2.0, 1.0]]
+    assert list(evaluate_each(query, store, np.array([60_000, 120_000]))[1]) == [1]
+
+
 def test_times_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at_ms must have shape \(2,\), got \(1,\)"):
         evaluate(parse("up"), SeriesStore(2), np.array([0]))

@@ -99,6 +99,34 @@ def test_increase_is_stretched_to_the_window(values: list[float | str], at_s: fl
     assert ask(f"increase(m[{window}])", {"a": values}, at_s) == [pytest.approx(increase)]
 
 
+def test_a_reset_behind_a_missed_scrape_is_a_reset() -> None:
+    series: dict[str, list[float | str]] = {"a": [100.0, 110.0, "_", 4.0, 14.0]}
+    assert ask("increase(m[5m])", series, 240) == [pytest.approx((14 - 100 + 110) * 300 / 240)]
+    assert ask("resets(m[5m])", series, 240) == [1.0]
+
+
+def test_a_series_that_is_not_there_adds_nothing() -> None:
+    series: dict[str, list[float | str]] = {"a": [2.0, 2.0], "b": ["_", "_"], "c": [4.0, "x"], "d": [8.0, 8.0]}
+    for at_s, there in ((0, [2.0, 4.0, 8.0]), (60, [2.0, 8.0])):
+        for name, of in (
+            ("sum", np.sum),
+            ("avg", np.mean),
+            ("min", np.min),
+            ("max", np.max),
+            ("stddev", np.std),
+            ("stdvar", np.var),
+            ("count", len),
+        ):
+            assert ask(f"{name}(m)", series, at_s) == [pytest.approx(float(of(there)))], name  # type: ignore[operator]
+        assert ask("quantile(0.5, m)", series, at_s) == [pytest.approx(float(np.median(there)))]
+
+
+def test_a_remainder_has_the_sign_of_what_is_divided() -> None:
+    assert ask("vector(-5) % 3", {}, 0) == [-2.0]
+    assert ask("-5 % 3", {}, 0) == [-2.0]
+    assert ask("-2 ^ 2", {}, 0) == [-4.0]
+
+
 def test_the_zero_point_shortens_the_stretch_and_never_lengthens_it_since_2_52() -> None:
     # 120 s from the left edge, zero point 40 s before the first sample, half a spacing is 30 s
     series: dict[str, list[float | str]] = {"a": ["_", "_", 2.0, 5.0, 8.0]}
