@@ -21,7 +21,7 @@ from strategies.judges.base import FloatArray
 
 Sides = Literal[1, 2]
 
-_PER_DEVIATION: Final = 4.0  #: nodes of the integration for each standard deviation of a step
+_PER_DEVIATION: Final = 2.0  #: nodes of the integration for each standard deviation of a step: 13 digits
 _FAR: Final = 7.0  #: standard deviations beyond which nothing is
 MOST_LOOKS: Final = 64  #: more take seconds to compute
 

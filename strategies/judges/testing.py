@@ -1,8 +1,13 @@
 """The contract of a judge, for ours and yours; a base class of tests.
 
 class TestMine(JudgeContract):
+    alpha = 0.01
+
     def make_judge(self) -> Judge:
-        return Mine(...)
+        return Mine(alpha=0.01, ...)
+
+    def dice(self, seed: int) -> Dice:
+        return numpy.random.default_rng(seed)
 """
 
 from __future__ import annotations
@@ -11,9 +16,13 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.special import bdtrc
 
 from strategies.judges.base import FloatArray, IntArray, Judge, Look, State, Verdict
+from strategies.judges.bench import Dice, alarms
+from strategies.limits import time_comparative_seconds, time_known_seconds
 
+HORIZON = 900.0  #: seconds of a drawn rollout
 CLOSE = 1e-9  #: how far the two ways to compute a statistic may lie apart, relative above 1
 
 
@@ -90,10 +99,39 @@ class JudgeContract:
     """
 
     needs: tuple[str, ...] = ("canary", "stable")  #: the revisions without whose traffic it has nothing to say
+    alpha: float | None = None  #: what it promises good releases at all looks together; None: it promises nothing
 
     def make_judge(self) -> Judge:
         """The judge to be tested; called for each test."""
         raise NotImplementedError
+
+    def dice(self, seed: int) -> Dice:
+        """A `numpy.random.Generator`; needed where `alpha` is given."""
+        raise NotImplementedError
+
+    def alarms(self, seed: int, p1: float) -> FloatArray:
+        """When it fails 400 rollouts of 15 minutes: 100 requests a second, 10 % to the canary, errors 1 % and p1."""
+        return alarms({"it": self.make_judge()}, self.dice(seed), 400, HORIZON, 100.0, 0.1, 0.01, p1)["it"]
+
+    def test_good_releases_fail_no_more_often_than_promised(self) -> None:
+        """So many false alarms have a probability of more than 1e-6 at the rate that it promises."""
+        if self.alpha is None:
+            return
+        false = int(np.count_nonzero(~np.isnan(self.alarms(1, 0.01))))
+        chance = 1.0 if false == 0 else float(bdtrc(false - 1, 400, self.alpha))
+        assert chance > 1e-6, f"{false} of 400 good releases failed, {self.alpha:g} promised"
+
+    def test_it_is_not_faster_than_any_judge_can_be(self) -> None:
+        """Its mean delay lies above the limit, or below it by less than 5 standard errors (3e-7)."""
+        if self.alpha is None:
+            return
+        alarm = self.alarms(2, 0.05)
+        delay = np.where(np.isnan(alarm), HORIZON, alarm)
+        missed = float(np.mean(np.isnan(alarm)))
+        limit = time_comparative_seconds if "stable" in self.needs else time_known_seconds
+        least = limit(0.01, 0.05, rate_per_second=100.0, share=0.1, alpha=self.alpha, beta=missed)
+        error = float(delay.std(ddof=1)) / math.sqrt(delay.size)
+        assert delay.mean() >= least - 5 * error, f"mean delay {delay.mean():.3g} s ± {error:.2g}, limit {least:.3g} s"
 
     def test_one_rollout_and_many_agree(self) -> None:
         for name, at_seconds, counts in paths_to_try():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from strategies.judges import REGISTRY, make
 from strategies.judges.base import Judge
+from strategies.judges.bench import Dice
 from strategies.judges.testing import JudgeContract, agree
 
 #: settings that show each judge's moods: decisions within a few hundred requests, windows of a few looks
@@ -45,6 +46,7 @@ MOODS: list[tuple[str, dict[str, Any]]] = [
     ("group_sequential", {"requests": 40, "looks": 40}),
 ]
 ALONE = {"threshold", "failure_limit", "burn_rate", "sprt", "bernoulli_cusum"}  #: judges that look at the canary alone
+VALID = {"ripr", "ripr_oracle", "lindon_malek", "sprt"}  #: judges that keep alpha at all looks together
 
 
 def _contract(name: str, settings: dict[str, Any]) -> type[JudgeContract]:
@@ -57,8 +59,13 @@ def _contract(name: str, settings: dict[str, Any]) -> type[JudgeContract]:
             else ("canary", "stable")
         )
 
+        alpha = settings.get("alpha", 0.01) if name in VALID and not settings.get("beta") else None
+
         def make_judge(self) -> Judge:
             return make(name, **settings)
+
+        def dice(self, seed: int) -> Dice:
+            return np.random.default_rng(seed)
 
     return Contract
 
