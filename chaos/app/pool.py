@@ -76,7 +76,7 @@ class Pool:
         Raises:
             PoolEmptyError: none became free in time.
         """
-        if self.in_use < self._size and not self._waiting:
+        if self.in_use < self._size:  # then nobody waits: whoever leaves lets others in
             self.in_use += 1
         else:
             await self._wait(timeout_seconds)

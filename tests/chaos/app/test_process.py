@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -283,23 +282,16 @@ def test_hostile_clients_disturb_nobody(shared: Replica) -> None:
         assert [shared.get() for _ in range(20)] == [200] * 20
 
 
-def test_serve_in_a_forked_child_tells_its_addresses_and_returns_a_code() -> None:
+def test_serve_tells_its_addresses_on_a_descriptor_and_closes_it() -> None:
     ready, told = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 99
+    program = f"from chaos.app import serve; serve({{'APP_POD': 'web-1', 'ERROR_RATE': 1}}, {told})"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, pass_fds=[told]) as child:
+        os.close(told)
+        with os.fdopen(ready) as pipe:
+            addresses = json.loads(pipe.read())  # to its end: the child has closed it
         try:
-            serve({"APP_POD": "web-1", "ERROR_RATE": 1}, told)
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 98
+            until(lambda: Replica(None, addresses["port"], 0).get() == 500)  # type: ignore[arg-type]
         finally:
-            os._exit(code)
-    os.close(told)
-    with os.fdopen(ready) as pipe:
-        addresses = json.loads(pipe.read())  # to its end: the child has closed it
-    try:
-        until(lambda: Replica(None, addresses["port"], 0).get() == 500)  # type: ignore[arg-type]
-    finally:
-        os.kill(child, signal.SIGTERM)
-        _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+            child.terminate()
+    assert addresses["pid"] == child.pid
+    assert child.returncode == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -50,13 +49,17 @@ def command(tmp_path: Path, port: int, **changes: Any) -> list[str]:
     return [sys.executable, "-m", "chaos.load", "--config", str(tmp_path / "load.json")]
 
 
+def limited(limit: str, soft: int, hard: int, argv: list[str]) -> list[str]:
+    """The same command under a limit of the kernel (a name of `resource`)."""
+    program = f"import os, resource, sys; resource.setrlimit(resource.{limit}, ({soft}, {hard})); "
+    return [sys.executable, "-c", program + "os.execv(sys.argv[1], sys.argv[1:])", *argv]
+
+
 @contextlib.contextmanager
-def started(argv: list[str], **settings: Any) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def started(argv: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A run, and the end of the pipe that is its standard input."""
     theirs, ours = os.pipe()
-    process = subprocess.Popen(
-        argv, cwd=ROOT, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings
-    )
+    process = subprocess.Popen(argv, cwd=ROOT, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     os.close(theirs)
     try:
         yield process, ours
@@ -108,10 +111,8 @@ def test_it_ends_when_it_is_told_to_or_nobody_is_there(
 
 
 def test_a_full_disk_ends_it_with_a_clear_message(port: int, tmp_path: Path) -> None:
-    def small() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (128 * 40, 128 * 40))
-
-    with started(command(tmp_path, port), preexec_fn=small) as (process, _):
+    argv = limited("RLIMIT_FSIZE", 128 * 40, 128 * 40, command(tmp_path, port))
+    with started(argv) as (process, _):
         out, said = process.communicate(timeout=30)
     assert process.returncode == 5
     assert said == f"chaos.load: the traffic log {tmp_path}/t.bin cannot be written: File too large\n"
@@ -128,11 +129,8 @@ def test_a_full_disk_ends_it_with_a_clear_message(port: int, tmp_path: Path) -> 
     ],
 )
 def test_bad_input_is_one_line(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
-    def few() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
-
-    argv = command(tmp_path, 80, **changes)
-    ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=30, preexec_fn=few)
+    argv = limited("RLIMIT_NOFILE", 1024, 4096, command(tmp_path, 80, **changes))
+    ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert said in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
