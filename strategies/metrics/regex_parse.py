@@ -5,33 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from strategies.metrics.regex_sets import CONTROL, LAST, PERL, POSIX, Span, outside
+
 MAX_LENGTH: Final = 2_000
 MAX_DEPTH: Final = 50
 MAX_REPEAT: Final = 1_000  #: RE2's own limit
-_LAST: Final = 0x10FFFF
-Span: TypeAlias = tuple[int, int]
-
-_DIGIT: Final[tuple[Span, ...]] = ((48, 57),)
-_SPACE: Final[tuple[Span, ...]] = ((9, 10), (12, 13), (32, 32))
-_WORD: Final[tuple[Span, ...]] = ((48, 57), (65, 90), (95, 95), (97, 122))
-_PERL: Final = {"d": _DIGIT, "s": _SPACE, "w": _WORD}
-_POSIX: Final[dict[str, tuple[Span, ...]]] = {
-    "alnum": ((48, 57), (65, 90), (97, 122)),
-    "alpha": ((65, 90), (97, 122)),
-    "ascii": ((0, 127),),
-    "blank": ((9, 9), (32, 32)),
-    "cntrl": ((0, 31), (127, 127)),
-    "digit": _DIGIT,
-    "graph": ((33, 126),),
-    "lower": ((97, 122),),
-    "print": ((32, 126),),
-    "punct": ((33, 47), (58, 64), (91, 96), (123, 126)),
-    "space": ((9, 13), (32, 32)),
-    "upper": ((65, 90),),
-    "word": _WORD,
-    "xdigit": ((48, 57), (65, 70), (97, 102)),
-}
-_CONTROL: Final = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +213,8 @@ class _Parser:
         char = self._next("trailing backslash")
         if char in "AzbB":
             return [Assert(char)]
-        if char.lower() in _PERL:
-            return [Char(_PERL[char.lower()], negated=char.isupper(), fold=flags.fold)]
+        if char.lower() in PERL:
+            return [Char(PERL[char.lower()], negated=char.isupper(), fold=flags.fold)]
         if char == "Q":
             stop = self.pattern.find("\\E", self.place)
             text = self.pattern[self.place : stop if stop >= 0 else None]
@@ -247,11 +225,11 @@ class _Parser:
 
     def _code(self, char: str) -> int:
         """The character that an escape stands for."""
-        if char in _CONTROL:
-            return _CONTROL[char]
+        if char in CONTROL:
+            return CONTROL[char]
         if char == "x":
             digits = self._until("}", "missing } of \\x{") if self._take("{") else self._next() + self._next()
-            if not digits or any(digit not in "0123456789abcdefABCDEF" for digit in digits) or int(digits, 16) > _LAST:
+            if not digits or any(digit not in "0123456789abcdefABCDEF" for digit in digits) or int(digits, 16) > LAST:
                 raise self._bad(f"bad escape \\x{digits}")
             return int(digits, 16)
         if char in "01234567" and (char == "0" or self.pattern[self.place : self.place + 1] in tuple("01234567")):
@@ -273,9 +251,9 @@ class _Parser:
                 spans.extend(self._posix())
                 continue
             char = self._next("missing ]")
-            if char == "\\" and self.pattern[self.place : self.place + 1].lower() in tuple(_PERL):
+            if char == "\\" and self.pattern[self.place : self.place + 1].lower() in tuple(PERL):
                 kind = self._next()
-                spans.extend(_PERL[kind.lower()] if kind.islower() else _outside(_PERL[kind.lower()]))
+                spans.extend(PERL[kind.lower()] if kind.islower() else outside(PERL[kind.lower()]))
                 continue
             low = self._code(self._next("missing ]")) if char == "\\" else ord(char)
             spans.append((low, self._high(low)))
@@ -294,16 +272,7 @@ class _Parser:
 
     def _posix(self) -> tuple[Span, ...]:
         name = self._until(":]", "missing :]")
-        spans = _POSIX.get(name.removeprefix("^"))
+        spans = POSIX.get(name.removeprefix("^"))
         if spans is None:
-            raise self._bad(f"unknown class [:{name}:]; known: {', '.join(_POSIX)}")
-        return _outside(spans) if name.startswith("^") else spans
-
-
-def _outside(spans: tuple[Span, ...]) -> tuple[Span, ...]:
-    found, start = [], 0
-    for low, high in sorted(spans):
-        if low > start:
-            found.append((start, low - 1))
-        start = high + 1
-    return (*found, (start, _LAST))
+            raise self._bad(f"unknown class [:{name}:]; known: {', '.join(POSIX)}")
+        return outside(spans) if name.startswith("^") else spans

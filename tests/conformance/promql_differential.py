@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promql_cases import dump
-from promql_grammar import Expr, Maker, world
+from promql_grammar import Expr, Maker
 from promql_oracle import MISSING, promtool, theirs
+from promql_random_series import world
 from promql_world import FAILED, Answer, Case, World, difference, ours
 
 from strategies.metrics.promql.parse import KNOWN

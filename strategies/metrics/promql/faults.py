@@ -33,11 +33,11 @@ def fault(text: str, found: Sequence[Token], message: str, known: Sequence[str])
             return PromqlError(f"{blank[0]} is not filled in", blank.start(), blank.end())
     unknown = re.search(r"unknown function with name '(.*)'", message)
     if unknown:
-        return unknown_function(text, found, unknown[1], known)
-    for match in (re.search(r"illegal regex for (.*)", message, re.DOTALL),):
-        if match:
-            start, end = _string(found, match[1]) or (0, len(text))
-            return PromqlError(f"{match[1]!r} is no regular expression", start, end)
+        return unknown_function(text, found, unknown[1], known, misspelt=True)
+    pattern = re.search(r"illegal regex for (.*)", message, re.DOTALL)
+    if pattern:
+        start, end = _string(found, pattern[1]) or (0, len(text))
+        return PromqlError(f"{pattern[1]!r} is no regular expression", start, end)
     other = next((token for token in found if token.kind == "other"), None)
     if other is not None:
         return PromqlError(message, other.start, other.end)
@@ -50,14 +50,16 @@ def fault(text: str, found: Sequence[Token], message: str, known: Sequence[str])
     return PromqlError(message, start, end)
 
 
-def unknown_function(text: str, found: Sequence[Token], name: str, known: Sequence[str]) -> PromqlError:
-    """The error for a function that is not there, or not here."""
+def unknown_function(
+    text: str, found: Sequence[Token], name: str, known: Sequence[str], *, misspelt: bool = False
+) -> PromqlError:
+    """The error for a function that this evaluator lacks; `misspelt`: Prometheus has no such function either."""
     start, end = 0, len(text)
     for token, following in pairwise(found):
         if token.text == name and following.text == "(":
             start, end = token.start, token.end
             break
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1) if misspelt else []
     hint = f" did you mean {near[0]!r}?" if near else ""
     return PromqlError(f"function {name!r} is not supported;{hint} known: {', '.join(sorted(known))}", start, end)
 

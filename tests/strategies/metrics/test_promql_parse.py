@@ -48,6 +48,7 @@ def refused(text: str) -> tuple[str, str]:
         ("1 + double_exponential_smoothing(hits[5m], 0.1, 0.2)", "is not supported", "double_exponential_smoothing"),
         ("histogram_count(hits)", "function 'histogram_count' is not supported", "histogram_count"),
         ("sum(rates(hits[5m]))", "did you mean 'rate'?", "rates"),
+        ("sum(sin(hits))", "'sin' is not supported; known", "sin"),
         ("limitk(2, hits)", "function 'limitk' is not supported", "limitk"),
         ("sum(sin(hits))", "known: abs, absent, absent_over_time, avg", "sin"),
         ("hour()", "function 'hour' is not supported", "hour"),
