@@ -53,7 +53,11 @@ RECOMMENDED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BurnRate:
-    """Fails the canary when one of the alerts fires; a window that begins before the judge is cut there."""
+    """Fails the canary when one of the alerts fires.
+
+    A window that begins before the judge is cut there, as it is for a new series. Then even three days are a few
+    requests at first and one failure is a fire: give `min_requests`, or look at the pages only.
+    """
 
     name: ClassVar[str] = "burn_rate"
     objective: float  #: share of requests that must be good, such as 0.999

@@ -39,6 +39,15 @@ class Judging:
         """Whether it never ends by itself while all is well."""
         return self.count is None
 
+    @property
+    def name(self) -> str:
+        """The name that traces show."""
+        return self.judge.name
+
+    def program(self) -> Program:
+        """A fresh run of it: `run`."""
+        return run(self)
+
 
 def run(judging: Judging) -> Program:
     """The program of one judge; it returns the reason of its pass."""

@@ -14,6 +14,7 @@ from strategies.judges import REGISTRY, Look, State, make
 from strategies.judges.base import Session, check_paths, matched
 from strategies.judges.bench import alarm_seconds, alarms, blocks, draw_counts, first_alarm, look_seconds
 from strategies.judges.boundaries import repeated_significance
+from strategies.judges.peeking_z import z_value
 from strategies.judges.testing import paths_to_try, verdicts
 from strategies.models.alerts import Alert, AlertRule, AlertState
 
@@ -213,7 +214,25 @@ def test_the_plan_of_a_group_sequential_test_is_its_need() -> None:
     assert [verdict.needed for verdict in verdicts] == [200, 1000, 1000]
 
 
-def test_an_oracle_of_one_ratio_bets_nothing_when_the_canary_is_better() -> None:
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [("obrien_fleming", [4.56, 3.23, 2.63, 2.28, 2.04]), ("pocock", [2.41] * 5)],
+)
+def test_each_planned_look_has_its_line(kind: str, lines: list[float]) -> None:
+    """Jennison and Turnbull's lines for five looks, two-sided 5 %; a z-value just above or below decides."""
+    for stage, line in enumerate(lines, start=1):
+        asked = 200 * stage
+        states = {}
+        for errors in range(asked + 1):
+            look = Look(1.0, asked, errors, asked, asked // 4)
+            verdict = seen("group_sequential", look, requests=1000, kind=kind, alpha=0.05, sides=2)[-1]
+            states[z_value(look)] = verdict.state is State.FAIL
+        z_values = [z for z, failed in states.items() if failed]
+        assert min(z_values) >= line - 0.005
+        assert all(failed for z, failed in states.items() if z >= line + 0.005)
+
+
+def test_a_canary_that_is_better_is_no_evidence_against_it_unless_both_sides_are_asked_for() -> None:
     looks = [Look(float(n), 100 * n, 0, 900 * n, 90 * n) for n in range(1, 30)]
     assert max(verdict.statistic for verdict in seen("ripr", *looks)) <= 0.0
     assert max(verdict.statistic for verdict in seen("lindon_malek", *looks, share=0.1)) <= 0.0
