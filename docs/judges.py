@@ -1,4 +1,4 @@
-"""The generated parts of explanation/judges.md: one run of `rolloutlab judge` on the four shipped benches, and its plot.
+"""The generated parts of explanation/judges.md: one run of `rolloutlab judge` on the four shipped benches, its plot.
 
 `python docs/judges.py` prints the parts; `blocks.py` puts them in their places.
 """
@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from markdown import fenced, table
+
 from rolloutlab.judging.card import Card
 from rolloutlab.judging.door import judge
 from rolloutlab.judging.result import Calibration
@@ -81,8 +82,8 @@ def plot() -> str:
     worst = max((card for card in found.cards if not card.valid), key=lambda card: card.hour.share.value)
     alt = (
         f"Four panels, one a bench: delay of each judge in seconds on a logarithmic axis, with a line for the limit. "
-        f"Left of the line stand judges that are marked invalid, and one that is told the error ratio of a good release "
-        f"(it has a line of its own); the worst, {worst.entrant.label}, takes back "
+        f"Left of the line stand judges that are marked invalid, and one that is told the error ratio of a good "
+        f"release (it has a line of its own); the worst, {worst.entrant.label}, takes back "
         f"{percent(worst.hour.share.value)} of good releases an hour. Rules on rate[5m] stand at 300 seconds and more "
         f"however gross the fault is."
     )

@@ -50,7 +50,7 @@ def command(
     assumptions: bool,
     html: str | None,
 ) -> None:
-    """Say how often each judge is wrong on the service of SCENARIOS, how late it is, and how far that is from the limit.
+    """Say how often each judge is wrong on the service of SCENARIOS, how late it is, and how far from the limit.
 
     A judge is a rule or a test that watches error counts and takes a release back. Your own rule is among them where
     the scenario has one. Exit code 1 when a judge is faster than any can be: then the simulation is wrong.
@@ -76,9 +76,7 @@ def command(
         bind=options.bound(bindings),
     )
     with progress("judge") as tell:
-        result = judge(
-            scenarios, asked, judges=judges, runs=runs, seed=seed, jobs=jobs, on_progress=tell, again=again
-        )
+        result = judge(scenarios, asked, judges=judges, runs=runs, seed=seed, jobs=jobs, on_progress=tell, again=again)
     if html is not None and result.cards:
         result.report(html)
         click.echo(f"wrote {html}", err=True)

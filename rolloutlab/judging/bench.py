@@ -48,6 +48,8 @@ class Rule:
         name: of strategy and metric.
         line: the ratio (0..1) above which a measurement fails.
         window_seconds, interval_seconds: how far a measurement looks back, and how often there is one.
+        covered_seconds: of traffic that a measurement rests on: the first and the last scrape of a window lie an
+            interval less apart than the window is long.
         failure_limit: failing measurements that are tolerated.
         count: measurements after which it passes; None: it goes on.
         full_window: whether the first measurement waits for a whole window.
@@ -56,6 +58,7 @@ class Rule:
     name: str
     line: float
     window_seconds: float
+    covered_seconds: float
     interval_seconds: float
     failure_limit: int
     count: int | None

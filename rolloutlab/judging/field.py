@@ -27,8 +27,6 @@ def field(bench: Bench) -> list[Entrant]:
 def chosen(bench: Bench, names: Sequence[str]) -> list[Entrant]:
     """Those of the field that are asked for, by their own name or by that of their kind; no name asks for all.
 
-    A usual rule that the scenario asks itself is there once, as the scenario's own.
-
     Raises:
         ScenarioError: a name that nobody has.
     """
@@ -37,10 +35,7 @@ def chosen(bench: Bench, names: Sequence[str]) -> list[Entrant]:
     for name in names:
         if name not in known:
             raise unknown(name, known, field="--judge", what="judge")
-    if names:
-        return [one for one in whole if one.name in names or one.kind in names]
-    own = [one.judge for one in whole if one.yours]
-    return [one for one in whole if one.yours or one.judge not in own]
+    return [one for one in whole if not names or one.name in names or one.kind in names]
 
 
 def _one(kind: str, name: str, label: str, about: str, settings: dict[str, Any], **more: Any) -> Entrant:
@@ -136,7 +131,7 @@ def _yours(rule: Rule, name: str) -> Entrant:
     label += f" each {duration_text(rule.interval_seconds)}, limit {rule.failure_limit}"
     settings: dict[str, Any] = {
         "line": rule.line,
-        "window_seconds": rule.window_seconds,
+        "window_seconds": rule.covered_seconds,
         "every_seconds": rule.interval_seconds,
         "failure_limit": rule.failure_limit,
         "count": rule.count,

@@ -66,7 +66,7 @@ def read_bench(path: str | Path, asked: Asked) -> Bench:
     rate = _rate(scenario, notes)
     p0 = scenario.service.error_ratio
     if not 0 < p0 < 1:
-        raise _missing(loaded, ("service", "errorRatio"), "an errorRatio above 0% and below 100% to judge by", p0)
+        raise _missing(loaded, ("service", "errorRatio"), "expected an errorRatio above 0% and below 100%", p0)
     p1, fault = _bad(loaded, p0, asked, notes)
     horizon = min(scenario.horizon_seconds, HOUR)
     if scenario.horizon_seconds > HOUR:
@@ -74,8 +74,12 @@ def read_bench(path: str | Path, asked: Asked) -> Bench:
     if fault >= horizon:
         problem = f"expected a fault that begins before the judges stop looking ({duration_text(horizon)})"
         raise _missing(loaded, ("faults",), problem, duration_text(fault))
-    rules, skipped = rules_of(name, words, look)
+    scrape = scenario.metrics.scrape_interval_seconds
+    rules, skipped = rules_of(name, words, look_seconds=look, scrape_seconds=scrape)
     notes.append(f"the canary keeps {share_text(weight)} of the traffic for the whole {duration_text(horizon)}")
+    for rule in rules:
+        window, covered = duration_text(rule.window_seconds), duration_text(rule.covered_seconds)
+        notes.append(f"{rule.name}: a rate over {window} rests on {covered} of traffic (a scrape each {scrape:g} s)")
     if skipped:
         notes.append(f"no rule is made of {', '.join(skipped)}: judges here see counts of errors of the canary")
     return Bench(
@@ -135,7 +139,7 @@ def _look(text: str) -> float:
 
 def _missing(loaded: Loaded, path: tuple[Key, ...], problem: str, got: object) -> ScenarioError:
     field = ".".join(map(str, path))
-    return ScenarioError(f"{problem}; got {got}", field=field, place=loaded.place(path), got=got)
+    return ScenarioError(f"{problem}, got {got}", field=field, place=loaded.place(path), got=got)
 
 
 # --- strategy and weight -----------------------------------------------------------------------------------------

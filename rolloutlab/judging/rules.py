@@ -32,17 +32,20 @@ def words_of(loaded: Loaded, name: str, bind: Mapping[str, str]) -> StrategyWord
     return strategy_words(from_plain(imported.words, imported.place), ())
 
 
-def rules_of(name: str, words: StrategyWords | None, look_seconds: float) -> tuple[tuple[Rule, ...], list[str]]:
+def rules_of(
+    name: str, words: StrategyWords | None, *, look_seconds: float, scrape_seconds: float
+) -> tuple[tuple[Rule, ...], list[str]]:
     """The rules of a strategy that counts can follow, and the names of its other metrics.
 
     Args:
         look_seconds: a rule that is asked once is asked at every look.
+        scrape_seconds: between two scrapes; a window needs two of them.
     """
     found: list[Rule] = []
     skipped: list[str] = []
     for metric in _metrics(words):
         line = _line(metric)
-        if line is None or metric.failure_limit < 0:
+        if line is None or metric.failure_limit < 0 or metric.window_seconds <= scrape_seconds:
             skipped.append(metric.name)
             continue
         interval = metric.interval_seconds or look_seconds
@@ -50,6 +53,7 @@ def rules_of(name: str, words: StrategyWords | None, look_seconds: float) -> tup
             name=f"{name}/{metric.name}",
             line=line,
             window_seconds=metric.window_seconds,
+            covered_seconds=metric.window_seconds - scrape_seconds,
             interval_seconds=max(interval, look_seconds),
             failure_limit=metric.failure_limit,
             count=(metric.count or None) if metric.interval_seconds is not None else 1,

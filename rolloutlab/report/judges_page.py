@@ -1,4 +1,4 @@
-"""The page of calibration cards: verdicts, the table of every bench, the charts, what they rest on, how to repeat it."""
+"""The page of calibration cards: verdicts, the table of every bench, the charts, what they rest on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def _content(result: Calibration) -> dict[str, Any]:
         "result": result,
         "marks": [mark_name(one) for one in result.cards[0].false_alarms],
         "benches": [_bench(number, bench, cards) for number, (bench, cards) in enumerate(groups)],
-        "charts": [charts.headline(groups), charts.seconds(groups)],
+        "headline": charts.headline(groups),
+        "seconds": charts.seconds(groups),
         "meanings": MEANINGS,
         "document": result.document(),
     }
