@@ -11,7 +11,7 @@ from strategies.metrics.promql.errors import PromqlError
 from strategies.metrics.promql.faults import fault, unknown_function
 from strategies.metrics.promql.functions import FUNCTIONS
 from strategies.metrics.promql.relabel import LABEL
-from strategies.metrics.promql.tokens import Cursor, Token, check_size, tokens
+from strategies.metrics.promql.tokens import Cursor, Token, check, tokens
 from strategies.metrics.promql.tree import (
     Aggregate,
     At,
@@ -59,7 +59,7 @@ def parse(text: str, *, step_ms: int = STEP_MS) -> Query:
     'vector'
     """
     found = tokens(text)
-    check_size(text, found)
+    check(found)
     try:
         parsed = grammar.parse(text)
     except ValueError as error:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from strategies.metrics.promql.errors import PromqlError
+from strategies.metrics.promql.numbers import go_float
 from strategies.metrics.promql.tree import Place
 
 MAX_LENGTH: Final = 10_000
 MAX_BRACKETS: Final = 100  #: one inside the other
+SHORTEST_SECONDS: Final = 0.001  #: Prometheus counts milliseconds
+LONGEST_SECONDS: Final = 1e9
 MAX_NODES: Final = 500  #: operators and brackets together; the parser's stack ends at some thousands
 
 _TOKEN: Final = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)
       | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)
       | (?P<number>0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+|\w*))
-      | (?P<word>[a-zA-Z_:][\w:]*)
+      | (?P<word>(?:[a-zA-Z_]|:[a-zA-Z_:])[\w:]*)
       | (?P<open>[(\[{]) | (?P<close>[)\]}])
       | (?P<op>==|!=|<=|>=|=~|!~|[-+*/%^<>=!@,:])
       | (?P<other>.)""",
@@ -56,11 +59,11 @@ def tokens(text: str) -> list[Token]:
     ]
 
 
-def check_size(text: str, found: Sequence[Token]) -> None:
-    """Refuse what the parser could not read without running out of stack.
+def check(found: Sequence[Token]) -> None:
+    """Refuse what the parser would break on: it runs out of stack, and panics at durations that are too long.
 
     Raises:
-        PromqlError: brackets too deep, or too many operators.
+        PromqlError: brackets too deep, too many operators, or a duration or a time out of bounds.
     """
     depth = nodes = 0
     for token in found:
@@ -73,6 +76,20 @@ def check_size(text: str, found: Sequence[Token]) -> None:
     for token, following in pairwise(found):
         if token.text == "@" and following.text == "-":
             raise PromqlError("a time before 1970 after @ is not supported", token.start, following.end)
+    for token in _durations(found):
+        seconds = go_float(token.text)
+        if seconds is not None and not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+            raise PromqlError(f"a duration of {seconds:g} seconds is out of bounds", token.start, token.end)
+
+
+def _durations(found: Sequence[Token]) -> Iterator[Token]:
+    """What stands where a duration may: inside square brackets, and after `offset` and its sign."""
+    inside = after = False
+    for token in found:
+        inside = (inside or token.text == "[") and token.text != "]"
+        if inside or (after and token.text not in ("+", "-")):
+            yield token
+        after = token.text.lower() == "offset" or (after and token.text in ("+", "-"))
 
 
 class Cursor:
