@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ def asked_of(scenario: Scenario, reads: tuple[Ask, ...]) -> Asked:
         bounds |= set(facts.buckets_seconds)
     texts = [ask for ask in reads if isinstance(ask, PromQuery)]
     if pods:
-        texts += [typed_text(query) for query in typed]
+        texts += [typed_text(query, facts) for query in typed]
     if not texts:
         return Asked(facts, per_pod=pods, bounds_seconds=tuple(sorted(bounds)), longest_seconds=longest)
     from strategies.metrics import promql  # only for strategies that ask PromQL
@@ -80,9 +81,9 @@ def _longest_seconds(query: Parsed) -> float:
     return longest / 1000
 
 
-def typed_text(query: Query) -> PromQuery:
+def typed_text(query: Query, facts: Facts) -> PromQuery:
     """A typed question as the PromQL that pods' own series answer."""
-    which = "" if query.revision == "all" else f'revision="{query.revision}"'
+    which = "" if query.revision == "all" else f"revision={json.dumps(facts.named(query.revision, 'revision'))}"
     window = f"[{round(query.window_seconds * 1000)}ms]"
 
     def rate(name: str, *matchers: str) -> str:

@@ -259,7 +259,7 @@ class Store:
         self, query: Query, rows: IntArray, now_us: IntArray, k: int
     ) -> tuple[FloatArray, IntArray, IntArray, BoolArray]:
         """A typed question answered by the evaluator from pods' own series; returns as `answer` does."""
-        found = self._evaluated(typed_text(query), rows, now_us, k)
+        found = self._evaluated(typed_text(query, self.facts), rows, now_us, k)
         assert not isinstance(found, np.ndarray), "a typed question is a vector"
         value, empty = np.full(rows.size, np.nan), np.ones(rows.size, dtype=bool)
         for values, kept in zip(found.values, found.kept, strict=True):
@@ -268,7 +268,7 @@ class Store:
         range_ms = round(query.window_seconds * 1000)
         every = [Matcher(NAME, "=", "http_requests_total")]
         if query.revision != "all":
-            every.append(Matcher("revision", "=", query.revision))
+            every.append(Matcher("revision", "=", self.facts.named(query.revision, "revision")))
         errors = sight.increase([*every, Matcher("code", "=~", "5..")], now_us // 1000, range_ms)
         return value, sight.increase(every, now_us // 1000, range_ms), errors, empty
 

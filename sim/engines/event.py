@@ -264,7 +264,9 @@ class Requests:
             threads.busy -= 1
         now = env.now
         column = 0 if failed else 1 + bisect_left(self._bounds_us, now - began)
-        cell = self._cell(pod, regime, lives=pod.restarts == life)
+        cell = (
+            self._cell(pod, regime, lives=pod.restarts == life) if self._per_pod else self.counts[revision][0][regime]
+        )
         if failed or column > self.model.fast_classes:
             self._bad(revision, regime, cell, column)
         else:

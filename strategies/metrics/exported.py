@@ -57,8 +57,11 @@ class Facts:
 
     def hash_of(self, revision: int) -> str:
         """The value of `pod_template_hash`."""
-        name = REVISIONS[revision]
-        return self.labels.get(name, {}).get("pod_template_hash", name)
+        return self.named(REVISIONS[revision], "pod_template_hash")
+
+    def named(self, revision: str, label: str) -> str:
+        """The value of a label that says which revision a series belongs to."""
+        return self.labels.get(revision, {}).get(label, revision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,6 +302,22 @@ def test_engines_draw_the_same_counts_of_pods() -> None:
     np.testing.assert_array_less(np.abs(batch.mean(axis=0) - event.mean(axis=0)), 5.5 * error)
 
 
+def test_typed_measures_know_what_the_scenario_calls_a_revision() -> None:
+    def program(release: Release) -> Program:
+        yield Scale("canary", 1)
+        yield SetWeight(0.5)
+        yield Wait(150)
+        yield Measure(ERRORS)
+        return Fate(Outcome.PAUSED)
+
+    seen = []
+    for labels in ({}, {"canary": {"revision": 'v2 "new"'}, "stable": {"revision": "v1"}}):
+        model = compiled((ERRORS,), metrics={"source": "pods", "labels": labels})
+        seen.append([(each[0].value, each[0].requests) for each in answers(model, (ERRORS,), program, rows=8)])
+    assert seen[0] == seen[1]
+    assert min(requests or 0 for _, requests in seen[0]) > 100
+
+
 def test_typed_measures_of_pods_do_not_see_what_no_pod_answers() -> None:
     """A crash loop: at the router every second response of the canary fails, its own series hold almost no error."""
 
