@@ -127,7 +127,7 @@ def test_a_remainder_has_the_sign_of_what_is_divided() -> None:
     assert ask("-2 ^ 2", {}, 0) == [-4.0]
 
 
-def test_the_zero_point_shortens_the_stretch_and_never_lengthens_it_since_2_52() -> None:
+def test_the_zero_point_shortens_the_stretch_and_never_lengthens_it_in_version_3() -> None:
     # 120 s from the left edge, zero point 40 s before the first sample, half a spacing is 30 s
     series: dict[str, list[float | str]] = {"a": ["_", "_", 2.0, 5.0, 8.0]}
     assert ask("increase(m[5m])", series, 300) == [pytest.approx(6.0 * (120 + 30 + 60) / 120)]
@@ -201,7 +201,7 @@ def test_bucket_quantiles_out_of_the_ordinary(
     assert found.tolist() == [pytest.approx(expected, nan_ok=True)]
 
 
-def test_counts_that_differ_by_rounding_are_equal_since_2_49() -> None:
+def test_counts_that_differ_by_rounding_are_equal_in_version_3() -> None:
     bounds, counts = np.array([1.0, 10.0, math.inf]), np.array([[100.0], [100.0], [100.0 + 1e-12]])
     assert bucket_quantile(1.0, bounds, counts).tolist() == [1.0]
     assert bucket_quantile(1.0, bounds, counts, merge_close=False).tolist() == [10.0]
