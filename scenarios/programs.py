@@ -15,7 +15,7 @@ from scenarios.strategy_spec import (
     StrategyWords,
 )
 from strategies import blue_green, canary, rollback, rolling
-from strategies.analysis import Analysis, Condition, Expression, Metric, Source
+from strategies.analysis import Analysis, Condition, Examiner, Expression, Metric, Source
 from strategies.effects import PromQuery, Strategy
 from strategies.metrics.conditions import read
 
@@ -102,10 +102,12 @@ def step(words: StepWords, number: int) -> canary.Step:
     return canary.AnalysisStep(analysis=found)
 
 
-def analysis(words: AnalysisWords | None, name: str) -> Analysis | None:
+def analysis(words: AnalysisWords | None, name: str) -> Examiner | None:
     """An analysis of this name, or None where none is asked for."""
     if words is None:
         return None
+    if words.judge is not None:
+        return words.judge.judging()
     return Analysis(name=name, metrics=tuple(_metric(metric) for metric in words.metrics))
 
 

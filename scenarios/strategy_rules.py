@@ -48,6 +48,8 @@ def _without_router(words: StrategyWords, entry: Node, path: Path) -> None:
 
 def _ends(analysis: AnalysisWords | None, entry: Node, path: Path, keys: tuple[Key, ...]) -> None:
     """A blue-green release waits for the end of its analyses."""
+    if analysis is not None and analysis.judge is not None and analysis.judge.count is None:
+        raise _at(entry, path, (*keys, "judge"), "a judge without a count may never end: expected a count of looks")
     for number, metric in enumerate(analysis.metrics if analysis else ()):
         if not metric.ends:
             problem = f"metric {metric.name!r} has an interval and no count, so it would never end: expected a count"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
+from scenarios.judge_words import JudgeWords
 from scenarios.measures import parse_measure
 from scenarios.schema import Model
 from scenarios.scripts import After, decisions
@@ -118,9 +119,16 @@ _SOURCES: Final = {
 
 
 class AnalysisWords(Model):
-    """An analysis: the first metric that fails, errs or is inconclusive ends it."""
+    """An analysis: metrics, the first of which that fails, errs or is inconclusive ends it; or a judge for counts."""
 
-    metrics: tuple[MetricWords, ...] = Field(min_length=1, max_length=50)
+    metrics: tuple[MetricWords, ...] = Field((), max_length=50)
+    judge: JudgeWords | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> AnalysisWords:
+        if bool(self.metrics) == (self.judge is not None):
+            raise ValueError(f"expected metrics or a judge, got {'both' if self.judge is not None else 'neither'}")
+        return self
 
     @field_validator("metrics")
     @classmethod

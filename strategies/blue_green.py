@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from strategies import rollback
-from strategies.analysis import Analysis, ask, beside
+from strategies.analysis import Examiner, ask, beside
 from strategies.effects import (
     Abort,
     Ask,
@@ -46,8 +46,8 @@ class Options:
     """Everything that can be set about a blue-green release; the words and defaults are Argo's."""
 
     preview_replicas: int | None = None  #: pods of the preview; None: all
-    pre_promotion: Analysis | None = None
-    post_promotion: Analysis | None = None
+    pre_promotion: Examiner | None = None
+    post_promotion: Examiner | None = None
     auto_promotion: bool = True
     auto_promotion_seconds: float | None = None  #: pause before the switch; counted from the end of pre_promotion
     scale_down_delay_seconds: float = 30.0
@@ -61,10 +61,9 @@ class Options:
             raise ValueError(f"preview_replicas must be 1 or more, got {self.preview_replicas}")
         for field_name, analysis in (("pre_promotion", self.pre_promotion), ("post_promotion", self.post_promotion)):
             if analysis is not None and analysis.endless:
-                endless = next(metric.name for metric in analysis.metrics if metric.effective_count is None)
                 raise ValueError(
-                    f"{field_name}: metric {endless!r} of analysis {analysis.name!r} has an interval and no count, "
-                    "so it would never end; expected a count"
+                    f"{field_name}: analysis {analysis.name!r} has an interval and no count, so it would never end; "
+                    "expected a count"
                 )
 
     @property
@@ -78,8 +77,8 @@ def strategy(
     name: str = "blue-green",
     *,
     preview_replicas: int | None = None,
-    pre_promotion: Analysis | None = None,
-    post_promotion: Analysis | None = None,
+    pre_promotion: Examiner | None = None,
+    post_promotion: Examiner | None = None,
     auto_promotion: bool = True,
     auto_promotion_seconds: float | None = None,
     scale_down_delay_seconds: float = 30.0,
@@ -192,7 +191,7 @@ class _BlueGreen:
             reason = f"no progress for {limits.progress_deadline_seconds:g} s"
             raise Abort(reason) if self.options.progress_deadline_abort else _Stalled(reason)
 
-    def _analyse(self, analysis: Analysis | None) -> Generator[Effect, Any, None]:
+    def _analyse(self, analysis: Examiner | None) -> Generator[Effect, Any, None]:
         while analysis is not None:
             self.running = (yield beside(analysis)).handle
             try:

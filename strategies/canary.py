@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from strategies import rollback
-from strategies.analysis import Analysis, ask, beside, run
+from strategies.analysis import Examiner, ask, beside
 from strategies.effects import (
     Abort,
     Ask,
@@ -55,7 +55,7 @@ class Options:
     """Everything that can be set about a canary; the words and defaults are Argo's."""
 
     steps: tuple[Step, ...]
-    analysis: Analysis | None = None  #: runs beside the steps
+    analysis: Examiner | None = None  #: runs beside the steps
     starting_step: int = 0  #: the background analysis starts when this step begins
     dynamic_stable_scale: bool = False
     scale_down_delay_seconds: float = 30.0
@@ -82,7 +82,7 @@ def strategy(
     name: str = "canary",
     *,
     steps: Sequence[Step],
-    analysis: Analysis | None = None,
+    analysis: Examiner | None = None,
     starting_step: int = 0,
     max_surge: int | str = "25%",
     max_unavailable: int | str = "25%",
@@ -234,7 +234,7 @@ class _Canary:
                 self.scale = None if step.match_traffic_weight else step
                 yield from self._reach()
 
-    def _analyse(self, analysis: Analysis) -> Generator[Effect, Any, None]:
+    def _analyse(self, analysis: Examiner) -> Generator[Effect, Any, None]:
         """Run the analysis of a step; performed again after it ended inconclusive, it is over."""
         if self._step_run is None:
             self._step_run = (yield beside(analysis)).handle
@@ -248,9 +248,9 @@ class _Canary:
             self._background = (yield beside(self.options.analysis, self._watched)).handle
             self.handles.append(self._background)
 
-    def _watched(self, analysis: Analysis) -> Program:
+    def _watched(self, analysis: Examiner) -> Program:
         try:
-            return (yield from run(analysis))
+            return (yield from analysis.program())
         except Inconclusive:
             self._doubted = True
             raise

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from strategies import rollback
-from strategies.analysis import Analysis, ask, beside
+from strategies.analysis import Examiner, ask, beside
 from strategies.effects import (
     Abort,
     AwaitComplete,
@@ -38,7 +38,7 @@ from strategies.weights import Limits
 class Options:
     """Everything that can be set about a rolling update; the words and defaults are Kubernetes'."""
 
-    analysis: Analysis | None = None
+    analysis: Examiner | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ def strategy(
     max_unavailable: int | str = "25%",
     min_ready_seconds: float = 0.0,
     progress_deadline_seconds: float = 600.0,
-    analysis: Analysis | None = None,
+    analysis: Examiner | None = None,
 ) -> Strategy:
     """A rolling update; ValueError for a surge or unavailable that is neither pods nor a percentage.
 

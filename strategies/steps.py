@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from strategies.analysis import Analysis
+from strategies.analysis import Examiner
 from strategies.weights import percent
 
 
@@ -59,7 +59,7 @@ class CanaryScaleStep:
 class AnalysisStep:
     """Run an analysis and wait for its end."""
 
-    analysis: Analysis
+    analysis: Examiner
 
 
 Step: TypeAlias = SetWeightStep | PauseStep | CanaryScaleStep | AnalysisStep

@@ -8,11 +8,11 @@ Source: argoproj/argo-rollouts @9f8d111d8 `analysis/analysis.go` (generateMetric
 """
 
 from strategies.analysis.counters import ERROR_RETRY_SECONDS
-from strategies.analysis.program import ask, beside, run
-from strategies.analysis.spec import Analysis, Metric, Phase, Script, Source
+from strategies.analysis.program import Analysis, ask, beside, run
+from strategies.analysis.spec import Examiner, Metric, Phase, Script, Source
 from strategies.metrics.conditions import OPERATORS, Condition, ConditionError, Expression
 
 __all__ = [
-    "ERROR_RETRY_SECONDS", "OPERATORS", "Analysis", "Condition", "ConditionError", "Expression", "Metric", "Phase",
-    "Script", "Source", "ask", "beside", "run",
+    "ERROR_RETRY_SECONDS", "OPERATORS", "Analysis", "Condition", "ConditionError", "Examiner", "Expression", "Metric",
+    "Phase", "Script", "Source", "ask", "beside", "run",
 ]  # fmt: skip

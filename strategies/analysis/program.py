@@ -10,23 +10,50 @@ Source: argo-rollouts `analysis/analysis.go` (reconcileAnalysisRun, assessRunSta
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from strategies.analysis.counters import Terminated, measurements
-from strategies.analysis.spec import Analysis, Metric
-from strategies.effects import Abort, AwaitApproval, Effect, Inconclusive, Program, Spawn, Wait
+from strategies.analysis.spec import Examiner, Metric, Script
+from strategies.effects import Abort, Ask, AwaitApproval, Effect, Inconclusive, Program, Spawn, Wait
 
 MICROSECONDS: Final = 1_000_000
 
 
-def run(analysis: Analysis) -> Program:
-    """The program of one AnalysisRun; it returns a line that says what has become of each metric."""
-    if len(analysis.metrics) == 1:
-        return measurements(analysis.metrics[0])
-    return _several(analysis.metrics)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What an AnalysisRun measures."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise ValueError(f"analysis {self.name!r}: expected at least one metric")
+
+    @property
+    def queries(self) -> tuple[Ask, ...]:
+        """What worlds must answer, each query once; scripts answer themselves."""
+        return tuple(dict.fromkeys(metric.query for metric in self.metrics if not isinstance(metric.query, Script)))
+
+    @property
+    def endless(self) -> bool:
+        """Whether it never ends by itself while all is well; a dry run is waited for too."""
+        return any(metric.endless for metric in self.metrics)
+
+    def program(self) -> Program:
+        """The program of one AnalysisRun; it returns a line that says what has become of each metric."""
+        if len(self.metrics) == 1:
+            return measurements(self.metrics[0])
+        return _several(self.metrics)
 
 
-def beside(analysis: Analysis, program: Callable[[Analysis], Program] = run) -> Spawn:
+def run(analysis: Examiner) -> Program:
+    """A fresh run of an analysis, as a program."""
+    return analysis.program()
+
+
+def beside(analysis: Examiner, program: Callable[[Examiner], Program] = run) -> Spawn:
     """The effect that starts an analysis beside the program that yields it."""
     return Spawn(lambda: program(analysis), f"analysis {analysis.name}")
 

@@ -10,9 +10,9 @@ import enum
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
-from strategies.effects import Ask, PromQuery, Query
+from strategies.effects import Ask, Program, PromQuery, Query
 from strategies.metrics.conditions import Condition, Expression
 
 AT_END: Final = ("hold", "repeat", "error")
@@ -128,23 +128,20 @@ class Metric:
         return self.effective_count is None and not self.consecutive_success_limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
-    """What an AnalysisRun measures."""
+class Examiner(Protocol):
+    """What may stand in the place of an `Analysis`: it raises `Abort` or `Inconclusive`, or returns what it found."""
 
-    name: str
-    metrics: tuple[Metric, ...]
-
-    def __post_init__(self) -> None:
-        if not self.metrics:
-            raise ValueError(f"analysis {self.name!r}: expected at least one metric")
+    @property
+    def name(self) -> str:
+        """The name that traces show."""
 
     @property
     def queries(self) -> tuple[Ask, ...]:
-        """What worlds must answer, each query once; scripts answer themselves."""
-        return tuple(dict.fromkeys(metric.query for metric in self.metrics if not isinstance(metric.query, Script)))
+        """What worlds must answer, each query once."""
 
     @property
     def endless(self) -> bool:
-        """Whether it never ends by itself while all is well; a dry run is waited for too."""
-        return any(metric.endless for metric in self.metrics)
+        """Whether it never ends by itself while all is well."""
+
+    def program(self) -> Program:
+        """A fresh run of it."""
