@@ -36,7 +36,7 @@ def extrapolated(
         range_ms: length of the window.
         is_counter: the value cannot have been below zero: the stretch to the left ends where it would have been zero.
         is_rate: divide by the length of the window in seconds.
-        clamp_first: compare with the zero point before the rule of 1.1 spacings, as Prometheus did before its pull request 13725.
+        clamp_first: compare with the zero point before the rule of 1.1 spacings: Prometheus before pull request 13725.
 
     Returns:
         the value, and where there is one: two samples at least.

@@ -20,7 +20,7 @@ def bucket_quantile(
         q: shape [R] or a number; below 0 gives -Inf, above 1 gives +Inf, NaN gives NaN.
         bounds: shape [B], upper bounds of the buckets, ascending, no two equal.
         cumulative: shape [B, R], observations at or below each bound; rates will do.
-        merge_close: take counts that differ by rounding only for equal (Prometheus since pull request 13153), not just raise falling ones.
+        merge_close: take counts that differ by rounding only for equal, as Prometheus does since pull request 13153.
 
     Returns:
         shape [R]; NaN without observations, with fewer than two buckets, or when the last bound is not +Inf; the
