@@ -1,0 +1,222 @@
+"""What one drill will do, decided before anything happens; or why it is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from chaos import preflight, rates
+from chaos.faults import FaultPlan, ProcessFault, planned
+from chaos.guards import Limits
+from scenarios.build import build_strategies
+from scenarios.errors import pick
+from scenarios.load import load_scenario
+from scenarios.schema import Scenario, Severity
+from scenarios.units import duration_text
+from strategies.effects import Release, Strategy
+
+BASELINE_REQUESTS: Final = 300  #: that the steady state is measured by
+_BASELINE_SECONDS: Final = (2.0, 10.0)  #: real time of it, shortest and longest
+_TAIL_SECONDS: Final = 30.0  #: real time that recovery is waited for after a rollback
+_WINDOW_REQUESTS: Final = 50  #: of a window of the objective
+_WINDOW_SECONDS: Final = (0.5, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a drill is done, beside what its scenario says.
+
+    Attributes:
+        speed: scenario seconds per real second; None: chosen (`chaos.preflight.choose_speed`).
+        by_router: errors and delays come from the router's fault filter, not from the application.
+        extra: faults of processes, for which a scenario has no word.
+        until_horizon: go on until the scenario's horizon, so that what counts until then is measured.
+        clients: closed loop: this many send, wait and send again, instead of the scenario's traffic.
+        state: where run directories stand; None: the user's state folder.
+        keep_traffic: leave the traffic log beside the journal.
+    """
+
+    speed: float | None = None
+    seed: int = 0
+    by_router: bool = False
+    extra: tuple[ProcessFault, ...] = ()
+    until_horizon: bool = False
+    clients: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    state: Path | None = None
+    keep_traffic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a scenario comes from, so that a resumed drill finds it again."""
+
+    path: str
+    variant: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    allow_python: bool = False
+    bind: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One drill, ready to be run.
+
+    Attributes:
+        problems: why it is refused; empty when it may begin.
+        bad, severity: world draws: the faults are in the release, and how strong they are.
+        steps: the traffic, for the load generator.
+        lead_seconds, deadline_seconds, window_seconds, tail_seconds: real time: of the baseline, of the rollout at
+            most, of a window of the objective, of waiting for recovery.
+        expected_seconds: scenario time that the rollout should take.
+        labels: what is not as in a cluster in real time.
+    """
+
+    scenario: Scenario
+    source: Source
+    digest: str
+    strategy: Strategy
+    name: str
+    release: Release
+    settings: Settings
+    speed: float
+    bad: bool
+    severity: float
+    faults: tuple[FaultPlan, ...]
+    traffic_seed: int
+    steps: rates.Steps
+    lead_seconds: float
+    deadline_seconds: float
+    window_seconds: float
+    tail_seconds: float
+    expected_seconds: float
+    labels: tuple[str, ...]
+    problems: tuple[str, ...]
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The scenario's name: of its file."""
+        return Path(self.source.path).stem
+
+    def steps_from(self, lead_seconds: float) -> rates.Steps:
+        """The traffic for a generator that begins so many real seconds before the rollout; negative: after."""
+        return _steps(self.scenario, self.traffic_seed, lead_seconds, self.speed)
+
+    @property
+    def peak_per_second(self) -> float:
+        """Requests per real second, at most."""
+        return rates.peak(self.steps)
+
+
+def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
+    """Plan a drill of one strategy of a scenario file.
+
+    Raises:
+        ScenarioErrors: the file, or the strategy's name, is wrong.
+    """
+    settings = settings or Settings()
+    loaded = load_scenario(
+        source.path, variant=source.variant, overrides=source.overrides, allow_python=source.allow_python
+    )
+    built = build_strategies(loaded, allow_python=source.allow_python, bind=source.bind)
+    if built.patch:
+        overrides = {**source.overrides, **built.patch}
+        loaded = load_scenario(
+            source.path, variant=source.variant, overrides=overrides, allow_python=source.allow_python
+        )
+    strategy = pick(name, built.strategies, field="strategy")
+    scenario = loaded.scenario
+    rng = np.random.default_rng([settings.seed, 5])  # no stream of another part of the drill
+    bad, severity = bool(rng.random() < scenario.release.bad) and bool(scenario.faults), _severity(scenario, rng)
+    faults = planned(scenario, severity=severity, bad=bad, by_router=settings.by_router, extra=settings.extra)
+    release = Release(
+        replicas=scenario.service.replicas,
+        routed=built.routed[name],
+        first=scenario.release.first,
+        returning=scenario.release.returning,
+    )
+    traffic_seed = int(rng.integers(1 << 31))
+    expected = preflight.expected_seconds(scenario, strategy, release, faults)
+    if settings.until_horizon:
+        expected = scenario.horizon_seconds
+    peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
+    speed, problems = preflight.choose_speed(scenario, peak, expected, settings.speed)
+    per_second = max(peak * speed, 1e-9)
+    lead = _inside(BASELINE_REQUESTS / per_second, _BASELINE_SECONDS)
+    window = _inside(_WINDOW_REQUESTS / per_second, _WINDOW_SECONDS)
+    problems = [
+        *preflight.refused(scenario, faults),
+        *problems,
+        *preflight.too_long(scenario, speed, settings.limits.wall_seconds if settings.until_horizon else None),
+        *preflight.machine_problems(scenario, faults, settings.state),
+    ]
+    return Plan(
+        scenario=scenario,
+        source=source,
+        digest=loaded.digest,
+        strategy=strategy,
+        name=name,
+        release=release,
+        settings=settings,
+        speed=speed,
+        bad=bad,
+        severity=severity,
+        faults=faults,
+        traffic_seed=traffic_seed,
+        steps=_steps(scenario, traffic_seed, lead, speed),
+        lead_seconds=lead,
+        deadline_seconds=scenario.horizon_seconds / speed,
+        window_seconds=window,
+        tail_seconds=_TAIL_SECONDS,
+        expected_seconds=expected,
+        labels=_labels(scenario, faults, speed, settings),
+        problems=tuple(problems),
+        assumed=loaded.assumed,
+    )
+
+
+def _steps(scenario: Scenario, seed: int, lead_seconds: float, speed: float) -> rates.Steps:
+    """The same traffic for the same seed, from `lead_seconds` of real time before the rollout on."""
+    return rates.steps(
+        scenario.traffic,
+        lead_seconds=lead_seconds * speed,
+        until_seconds=scenario.horizon_seconds + 60.0 * speed,
+        speed=speed,
+        rng=np.random.default_rng(seed),
+    )
+
+
+def _inside(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])
+
+
+def _severity(scenario: Scenario, rng: np.random.Generator) -> float:
+    """The world draw of a scenario's severity."""
+    law = scenario.release.severity
+    if not isinstance(law, Severity):
+        return float(law)
+    if law.kind == "uniform":
+        return law.low + (law.high - law.low) * float(rng.random())
+    return law.median * math.exp(law.spread * float(rng.standard_normal()))
+
+
+def _labels(scenario: Scenario, faults: tuple[FaultPlan, ...], speed: float, settings: Settings) -> tuple[str, ...]:
+    found = []
+    if speed != 1:
+        found.append(
+            f"sped up {speed:g} times: waits, probes, scrapes and start-ups are {speed:g} times as short as the "
+            f"scenario's, traffic {speed:g} times as dense; answering takes real time, and Envoy's lag and a request "
+            f"in flight count {speed:g} times as long"
+        )
+    lag = duration_text(scenario.router.lag_seconds)
+    found.append(f"router.lag: Envoy takes a change in milliseconds, the scenario's {lag} are not waited for")
+    if settings.clients is not None:
+        found.append(f"closed loop of {settings.clients} clients instead of the scenario's traffic")
+    found += [f"{plan.kind}: {label}" for plan in faults for label in plan.labels]
+    return tuple(found)

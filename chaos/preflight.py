@@ -1,0 +1,209 @@
+"""Before a drill: what this world cannot do is refused by name, the speed is chosen, and the machine is looked at."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from chaos.faults.plan import FaultPlan
+from chaos.local import envoy
+from chaos.local.runs import state_dir
+from chaos.world import WorldError
+from scenarios.schema import (
+    CrashLoopFault,
+    LatencyFault,
+    MemoryLeakFault,
+    NeverReadyFault,
+    PoolLeakFault,
+    Scenario,
+)
+from scenarios.units import duration_text, rate_text
+from strategies.drive import Runtime, StrategyError
+from strategies.effects import Ask, Measured, PromQuery, Release, Strategy
+from strategies.tape_world import Looks, TapeWorld, TooLong, bad, good
+
+MOST_REPLICAS: Final = 60  #: processes of both revisions together
+PER_CORE: Final = 250.0  #: requests per real second that one core can send, route and answer
+TARGET_SECONDS: Final = 60.0  #: real time that the rollout of a drill should take
+_PROBE_SECONDS: Final = 0.1  #: real time between two probes, at least
+_SCRAPE_SECONDS: Final = 0.25
+_REPLICA_MIB: Final = 60.0  #: of one replica without a leak, shared pages counted in full
+
+
+def refused(scenario: Scenario, faults: Sequence[FaultPlan]) -> list[str]:
+    """Fields of a scenario that the local world cannot do, each by its name in the file."""
+    return list(_refused(scenario, faults))
+
+
+def _refused(scenario: Scenario, faults: Sequence[FaultPlan]) -> Iterator[str]:
+    router, metrics, users = scenario.router, scenario.metrics, scenario.users
+    if router.connection_life_seconds > 0:
+        yield "router.connectionLife: Envoy routes each request by itself, so that no connection outlives a switch"
+    if router.no_endpoints == "fallback":
+        yield "router.noEndpoints: Envoy answers 503 where a revision has no endpoint; expected fail, got fallback"
+    if users is not None and users.routing == "sticky":
+        yield "users.routing: this router does not keep users on a revision; expected random, got sticky"
+    if scenario.release.first:
+        yield "release.first: a drill needs a stable revision, whose traffic is its baseline"
+    for word, value in (("jitter", metrics.jitter_seconds), ("missed", metrics.missed), ("lag", metrics.lag_seconds)):
+        if value > 0:
+            yield f"metrics.{word}: the scraper of this world is never late and loses nothing; expected 0"
+    if metrics.labels.stable or metrics.labels.canary:
+        yield "metrics.labels: the application of this world names its revisions itself (label revision)"
+    delayed: set[str] = set()
+    for plan in faults:
+        field = f"faults[{plan.number}]"
+        if isinstance(plan.fault, PoolLeakFault) and plan.fault.scope == "shared":
+            yield f"{field}.scope: each replica has a pool of its own; expected pod, got shared"
+        if isinstance(plan.fault, NeverReadyFault) and scenario.service.probes.readiness is None:
+            yield f"{field}: never_ready needs service.probes.readiness"
+        if isinstance(plan.fault, LatencyFault):
+            if delayed & set(plan.revisions):
+                yield f"{field}: one added_latency a revision, got a second one"
+            delayed |= set(plan.revisions)
+    most = 2 * scenario.service.replicas
+    if most > MOST_REPLICAS:
+        yield f"service.replicas: at most {MOST_REPLICAS // 2} here (two revisions), got {scenario.service.replicas}"
+
+
+# --- how fast ----------------------------------------------------------------------------------------------------
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def fastest(scenario: Scenario, peak_per_second: float) -> tuple[float, str]:
+    """The highest speed (scenario seconds per real second) that this machine can do, and what bounds it."""
+    bounds = [
+        (scenario.metrics.scrape_interval_seconds / _SCRAPE_SECONDS, "metrics.scrapeInterval"),
+        (PER_CORE * cores() / max(peak_per_second, 1e-9), f"traffic of {rate_text(peak_per_second)}"),
+    ]
+    probes = scenario.service.probes
+    for name in ("readiness", "liveness", "startup"):
+        probe = getattr(probes, name)
+        if probe is not None:
+            bounds.append((probe.period_seconds / _PROBE_SECONDS, f"service.probes.{name}.periodSeconds"))
+    return min(bounds)
+
+
+def choose_speed(
+    scenario: Scenario, peak_per_second: float, expected_seconds: float, wanted: float | None
+) -> tuple[float, list[str]]:
+    """The speed of a drill and why it cannot be had, in words.
+
+    Args:
+        expected_seconds: scenario time that the rollout should take.
+        wanted: what was asked for; None: about `TARGET_SECONDS` of real time, and never slower than real time.
+    """
+    most, bound = fastest(scenario, peak_per_second)
+    if wanted is not None:
+        if wanted > most:
+            return wanted, [f"speed: at most {most:.3g} for the {bound} on {cores()} cores, got {wanted:g}"]
+        return wanted, []
+    if most < 1:
+        return 1.0, [f"{bound}: {cores()} cores can do {most:.2g} of it in real time"]
+    speed = min(max(1.0, expected_seconds / TARGET_SECONDS), most)
+    digits = 10 ** (math.floor(math.log10(speed)) - 1)
+    return max(1.0, math.floor(speed / digits) * digits), []
+
+
+def expected_seconds(scenario: Scenario, strategy: Strategy, release: Release, faults: Sequence[FaultPlan]) -> float:
+    """Scenario time that a rollout should take: that of a dry run with good looks, or bad ones where a fault acts."""
+    startup, probes = scenario.service.startup, scenario.service.probes
+    start = startup.schedule_seconds + startup.pull_seconds + startup.start_seconds
+    start += probes.readiness.period_seconds / 2 if probes.readiness is not None else 0.0
+    harmed = [plan for plan in faults if plan.in_release]
+    dead = any(isinstance(plan.fault, CrashLoopFault | NeverReadyFault) for plan in harmed)
+    world = TapeWorld(
+        release,
+        looks=_looks(bad if harmed else good),
+        startup_seconds=start,
+        never_available=("canary",) if dead else (),
+        query_seconds=scenario.metrics.query_seconds,
+        approval_seconds=scenario.people.approval_seconds,
+    )
+    runtime = Runtime(world, strategy, release)
+    try:
+        runtime.start()
+        world.run(scenario.horizon_seconds)
+    except (StrategyError, TooLong):
+        return scenario.horizon_seconds  # the drill itself will say what is wrong with it
+    return runtime.ended_us / 1e6 if runtime.fate is not None else scenario.horizon_seconds
+
+
+def _looks(typed: Looks) -> Looks:
+    """What nobody can know of a PromQL text is nothing."""
+
+    def look(ask: Ask, at_seconds: float) -> Measured | float | None:
+        return None if isinstance(ask, PromQuery) else typed(ask, at_seconds)
+
+    return look
+
+
+# --- the machine -------------------------------------------------------------------------------------------------
+
+
+def machine_problems(scenario: Scenario, faults: Sequence[FaultPlan], state: Path | None = None) -> list[str]:
+    """Why this machine cannot run the drill: Envoy, the state folder, loopback, memory."""
+    return list(_machine_problems(scenario, faults, state or state_dir()))
+
+
+def _machine_problems(scenario: Scenario, faults: Sequence[FaultPlan], state: Path) -> Iterator[str]:
+    try:
+        found = envoy.binary()
+        if not os.access(found, os.X_OK):
+            yield f"Envoy: {found} cannot be executed"
+    except WorldError as error:
+        yield str(error)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=state):
+            pass
+    except OSError as error:
+        yield f"the state folder {state} cannot be written: {error.strerror}"
+    try:
+        with socket.socket() as probe:
+            probe.bind((envoy.HOST, 0))
+    except OSError as error:
+        yield f"no port of {envoy.HOST} can be had: {error.strerror}"
+    needed, there = memory_mib(scenario, faults), available_mib()
+    if there is not None and needed > there:
+        yield f"memory: {needed:.0f} MiB are needed for the replicas, {there:.0f} MiB are available"
+
+
+def memory_mib(scenario: Scenario, faults: Sequence[FaultPlan]) -> float:
+    """What the replicas need at most, leaks included."""
+    service = scenario.service
+    found = 2 * service.replicas * _REPLICA_MIB
+    for plan in faults:
+        if isinstance(plan.fault, MemoryLeakFault):
+            room = service.resources.memory_limit_mib - service.resources.memory_base_mib
+            found += len(plan.revisions) * service.replicas * room
+    return found
+
+
+def available_mib() -> float | None:
+    """Memory that this machine can give without swapping; None where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def too_long(scenario: Scenario, speed: float, wall_seconds: float | None) -> list[str]:
+    """A horizon that takes more real time than a drill may."""
+    real = scenario.horizon_seconds / speed
+    if wall_seconds is None or real <= wall_seconds:
+        return []
+    return [
+        f"horizon: {duration_text(scenario.horizon_seconds)} take {duration_text(real)} at {speed:g} times the real "
+        f"speed, at most {duration_text(wall_seconds)} are allowed"
+    ]
