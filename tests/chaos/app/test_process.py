@@ -101,18 +101,25 @@ def test_sigterm_in_the_middle_of_requests_loses_none() -> None:
             await response.read()
             return response.status, response.headers.get("Connection") == "close"
 
+    async def in_use(session: aiohttp.ClientSession, url: str) -> float:
+        async with session.get(f"{url}metrics") as response:
+            lines = (await response.text()).splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith("db_pool_connections_in_use{"))
+
     async def main(app: Replica) -> tuple[list[tuple[int, bool]], list[tuple[int, bool]]]:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
             session._retry_connection = False
             url = f"http://127.0.0.1:{app.port}/"
             before = await asyncio.gather(*(ask(session, url) for _ in range(40)))
+            await asyncio.to_thread(app.turn, {"LATENCY_P50": 1.0})
             asking = [asyncio.create_task(ask(session, url)) for _ in range(40)]
-            await asyncio.sleep(0.15)
+            while await in_use(session, url) < 40:
+                await asyncio.sleep(0.01)
             app.process.terminate()
             return before, await asyncio.gather(*asking)
 
-    with replica(LATENCY_P50=0.4) as app:
+    with replica(POOL_SIZE=50, POOL_HOLD_SHARE=1) as app:
         before, during = asyncio.run(main(app))
         assert before == [(200, False)] * 40
         assert during == [(200, True)] * 40, "and their clients are told to connect elsewhere"
@@ -121,7 +128,7 @@ def test_sigterm_in_the_middle_of_requests_loses_none() -> None:
 
 
 def test_while_it_drains_it_serves_but_is_not_ready() -> None:
-    with replica(DRAIN=1.0) as app:
+    with replica(DRAIN=2.0) as app:
         app.process.terminate()
         until(lambda: app.get("/readyz") == 503)
         assert app.get() == 200, "those who have not heard of it yet are served"
