@@ -16,8 +16,9 @@ def predicted(
     files: Sequence[str | Path],
     *,
     rate: str,
-    bind: Mapping[str, str],
+    bind: Mapping[str, Any],
     runs: int,
+    strict: bool = False,
     seed: int = 0,
     jobs: int | None = None,
     engine: door.Engine = "batch",
@@ -30,7 +31,8 @@ def predicted(
     Args:
         files: the manifest, then files with its templates; names are relative to the working directory.
         rate: requests of the service.
-        bind: what the queries of its analysis measure.
+        bind: what the queries of its analysis measure, where they are not answered as they stand.
+        strict: a query for a series that nothing exports is an error instead of a warning.
         changes: overrides of the worlds.
 
     Raises:
@@ -45,7 +47,7 @@ def predicted(
         entry["templates"] = templates
     traffic = {"kind": "constant", "rate": rate}
     questions = door.worlds(
-        {NAME: entry}, overrides={"traffic": traffic, **(changes or {})}, bind=bind, base_dir=Path()
+        {NAME: entry}, overrides={"traffic": traffic, **(changes or {})}, bind=bind, strict=strict, base_dir=Path()
     )
     inputs = {"manifests": [manifest, *templates], "rate": rate, "bind": dict(bind)}
     return door.run(

@@ -81,8 +81,9 @@ def simulate(
     engine: door.Engine = "batch",
     strategies: Chosen = None,
     variant: str | None = None,
-    bind: Mapping[str, str] | None = None,
+    bind: Mapping[str, Any] | None = None,
     allow_python: bool = False,
+    strict: bool = False,
     on_progress: door.Progress | None = None,
 ) -> Result:
     """Run the strategies of a scenario.
@@ -97,13 +98,14 @@ def simulate(
         variant: one variant of the file; None runs the file as it stands and each of its variants.
         bind: what the queries of manifests measure, `{"success-rate": "success_ratio:canary"}`.
         allow_python: run the code that `python:` entries of the file name.
+        strict: a query for a series that nothing exports is an error, instead of a warning and an empty answer.
         on_progress: called with (replications done, replications asked for).
 
     Raises:
         ScenarioErrors: everything wrong with the input.
         StrategyError: a strategy broke its contract.
     """
-    asked = _asked(path, strategies=strategies, variant=variant, bind=bind, allow_python=allow_python)
+    asked = _asked(path, strategies=strategies, variant=variant, bind=bind, allow_python=allow_python, strict=strict)
     return door.run(
         read(asked), command="simulate", runs=runs, seed=seed, jobs=jobs, engine=engine, on_progress=on_progress
     )
@@ -118,8 +120,9 @@ def compare(
     engine: door.Engine = "batch",
     strategies: Chosen = None,
     variant: str | None = None,
-    bind: Mapping[str, str] | None = None,
+    bind: Mapping[str, Any] | None = None,
     allow_python: bool = False,
+    strict: bool = False,
     on_progress: door.Progress | None = None,
 ) -> Result:
     """Run the strategies of one scenario, or of several, and tell how they differ in the same worlds.
@@ -128,11 +131,8 @@ def compare(
     the page.
     """
     paths = [path] if isinstance(path, str | Path | ScenarioFile) else list(path)
-    questions = [
-        question
-        for one in paths
-        for question in read(_asked(one, strategies=strategies, variant=variant, bind=bind, allow_python=allow_python))
-    ]
+    more: dict[str, Any] = {"strategies": strategies, "allow_python": allow_python, "strict": strict}
+    questions = [question for one in paths for question in read(_asked(one, variant=variant, bind=bind, **more))]
     return door.run(
         questions, command="compare", runs=runs, seed=seed, jobs=jobs, engine=engine, on_progress=on_progress
     )
@@ -142,7 +142,8 @@ def predict(
     manifest: str | Path,
     *templates: str | Path,
     rate: str = "100/s",
-    bind: Mapping[str, str] | None = None,
+    bind: Mapping[str, Any] | None = None,
+    strict: bool = False,
     runs: int = door.RUNS,
     seed: int = 0,
     jobs: int | None = None,
@@ -154,7 +155,8 @@ def predict(
         manifest: an Argo Rollout or a Deployment.
         templates: further files, with its AnalysisTemplates.
         rate: requests of the service, `120/s`.
-        bind: what each query of the analysis measures.
+        bind: what queries of the analysis measure, where they are not answered as they stand.
+        strict: a query for a series that nothing exports is an error, instead of a warning and an empty answer.
 
     Raises:
         ScenarioErrors: everything wrong with the manifests.
@@ -162,12 +164,19 @@ def predict(
     from rolloutlab.prediction import predicted
 
     return predicted(
-        [manifest, *templates], rate=rate, bind=bind or {}, runs=runs, seed=seed, jobs=jobs, on_progress=on_progress
+        [manifest, *templates],
+        rate=rate,
+        bind=bind or {},
+        strict=strict,
+        runs=runs,
+        seed=seed,
+        jobs=jobs,
+        on_progress=on_progress,
     )
 
 
 def _asked(
-    path: str | Path | ScenarioFile, *, variant: str | None, bind: Mapping[str, str] | None, **more: Any
+    path: str | Path | ScenarioFile, *, variant: str | None, bind: Mapping[str, Any] | None, **more: Any
 ) -> Asked:
     if isinstance(path, ScenarioFile):
         return Asked(path=path.path, variant=variant or path.variant, overrides=path.overrides, bind=bind or {}, **more)

@@ -32,6 +32,7 @@ class Asked:
         strategies: names to keep, or strategies of one's own by name; None keeps those of the file.
         bind: what the queries of manifests measure.
         allow_python: run the code that `python:` entries name.
+        strict: a query for a series that nothing exports is an error instead of a warning.
         base_dir: where file names given by overrides start; None is the folder of the file.
     """
 
@@ -40,8 +41,9 @@ class Asked:
     variants: bool = True
     overrides: Mapping[str, Any] = field(default_factory=dict)
     strategies: Chosen = None
-    bind: Mapping[str, str] = field(default_factory=dict)
+    bind: Mapping[str, Any] = field(default_factory=dict)
     allow_python: bool = False
+    strict: bool = False
     base_dir: Path | None = None
 
 
@@ -139,7 +141,9 @@ def _question(asked: Asked, path: Path, loaded: Loaded, wanted: tuple[str, ...] 
 
 
 def _built(asked: Asked, loaded: Loaded) -> Built:
-    return build_strategies(loaded, base_dir=asked.base_dir, allow_python=asked.allow_python, bind=asked.bind)
+    return build_strategies(
+        loaded, base_dir=asked.base_dir, allow_python=asked.allow_python, bind=asked.bind, strict=asked.strict
+    )
 
 
 def _parts(

@@ -44,7 +44,7 @@ class _Work:
     base_dir: Path
     routed_by_scenario: bool
     allow_python: bool
-    bind: Mapping[str, str]
+    bind: Mapping[str, Any]
     strategies: dict[str, Strategy] = field(default_factory=dict)
     routed: dict[str, bool] = field(default_factory=dict)
     imported: dict[str, Imported] = field(default_factory=dict)
@@ -58,7 +58,7 @@ def build_strategies(
     base_dir: str | Path | None = None,
     where: Node | None = None,
     allow_python: bool = False,
-    bind: Mapping[str, str] | None = None,
+    bind: Mapping[str, Any] | None = None,
     strict: bool = False,
 ) -> Built:
     """All strategies of a scenario.
@@ -113,7 +113,8 @@ def _queries(work: _Work, scenario: Scenario, patch: dict[str, Any], root: Node 
     here = scenario.model_copy(update={"service": service, "metrics": metrics})
     nodes = {name: root.nearest(("strategies", name))[0] if root is not None else None for name in work.strategies}
     places = {name: node.place if node is not None else None for name, node in nodes.items()}
-    return check_queries(here, work.strategies, places, strict=strict)
+    asked = {text: place for imported in work.imported.values() for text, place in imported.queries.items()}
+    return check_queries(here, work.strategies, places, asked, strict=strict)
 
 
 def _windows(work: _Work, scenario: Scenario, root: Node | None) -> list[ScenarioError]:

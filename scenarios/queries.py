@@ -26,7 +26,12 @@ class Queries:
 
 
 def check_queries(
-    scenario: Scenario, strategies: Mapping[str, Strategy], places: Mapping[str, Place | None], *, strict: bool
+    scenario: Scenario,
+    strategies: Mapping[str, Strategy],
+    places: Mapping[str, Place | None],
+    asked: Mapping[str, Place],
+    *,
+    strict: bool,
 ) -> Queries:
     """Look for every series that the strategies ask for.
 
@@ -34,6 +39,7 @@ def check_queries(
         scenario: with the facts of its manifests.
         strategies: by the names of the scenario.
         places: where each stands.
+        asked: where the queries of manifests stand.
         strict: a finding is an error; else it is a warning, and the query goes on with what it finds.
     """
     found = Queries()
@@ -45,8 +51,11 @@ def check_queries(
         from strategies.metrics import promql  # numpy and the parser: only where a query stands
         from strategies.metrics.catalogue import findings, taken
 
-        where = dotted(("strategies", name))
         for text in texts:
+            where, place = dotted(("strategies", name)), places.get(name)
+            if text in asked:
+                place = asked[text]
+                where = f"{place.file}:{place.line}"
             try:
                 parsed = promql.parse(text)
                 if promql.longest_ms(parsed) is None:
@@ -54,15 +63,15 @@ def check_queries(
                 selectors = [each.matchers for each in promql.names_of(parsed)]
             except promql.PromqlError as refused:
                 problem = f"{refused.problem} (query {shown(text)})"
-                found.errors.append(ScenarioError(problem, field=where, place=places.get(name)))
+                found.errors.append(ScenarioError(problem, field=_field(name, text, asked), place=place))
                 continue
             found.assumed += taken(selectors, facts)
             for finding in findings(selectors, facts):
                 if strict:
                     error = ScenarioError(
                         f"{finding.problem} (query {shown(text)})",
-                        field=where,
-                        place=places.get(name),
+                        field=_field(name, text, asked),
+                        place=place,
                         nearest=finding.nearest,
                         known=finding.known,
                     )
@@ -71,6 +80,11 @@ def check_queries(
                     goes_on = "; the query goes on without it" if finding.empty else ""
                     found.warnings.append(f"{where}: {finding}{goes_on} (query {shown(text)})")
     return found
+
+
+def _field(name: str, text: str, asked: Mapping[str, Place]) -> str:
+    """The field of an error: of the scenario, or the one in which a manifest has its query."""
+    return "query" if text in asked else dotted(("strategies", name))
 
 
 def pod_samples(scenario: Scenario, reads: Iterable[Ask]) -> float:

@@ -27,6 +27,7 @@ def command(
     no_variants: bool,
     changes: tuple[str, ...],
     bindings: tuple[str, ...],
+    strict: bool,
     allow_python: bool,
     output: str,
     assumptions: bool,
@@ -38,6 +39,6 @@ def command(
     """
     from rolloutlab.cli.work import Printing, Wish, run_and_print
 
-    wish = Wish(scenario, strategies, variant, not no_variants, changes, bindings, allow_python)
+    wish = Wish(scenario, strategies, variant, not no_variants, changes, bindings, allow_python, strict)
     printing = Printing(output, assumptions, html)
     run_and_print("compare", wish, printing, runs=runs, seed=seed, jobs=jobs, engine=engine)

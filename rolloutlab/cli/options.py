@@ -43,8 +43,11 @@ _READING = (
                  help="Change one value, as service.replicas=20; repeatable."),
 )  # fmt: skip
 _TRUST = (
-    click.option("--bind", "bindings", multiple=True, metavar="NAME=MEASURE",
-                 help="What a query of a manifest measures, as success-rate=success_ratio:canary; repeatable."),
+    click.option("--bind", "bindings", multiple=True, metavar="NAME=MEASURE|script:…",
+                 help="What a metric of a manifest measures, as success-rate=success_ratio:canary, or what its "
+                 "provider answers, as smoke=script:Successful,error; repeatable."),
+    click.option("--strict", is_flag=True,
+                 help="Refuse a query for a series that nothing exports, instead of a warning and an empty answer."),
     click.option("--allow-python", is_flag=True, help="Run the Python code that the file names."),
 )  # fmt: skip
 engine_option = click.option(
@@ -71,7 +74,7 @@ def _with(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 drawing_options = _with(*_DRAWING)
 reading_options = _with(*_READING, *_TRUST)
-binding_option = _TRUST[0]
+binding_options = _with(_TRUST[0], _TRUST[1])
 
 
 def overrides(changes: tuple[str, ...]) -> dict[str, str]:

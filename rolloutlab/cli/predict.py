@@ -13,7 +13,7 @@ from rolloutlab.cli import options
 @click.option("-f", "--file", "files", multiple=True, required=True, metavar="FILE",
               help="A Rollout or Deployment, then files with its AnalysisTemplates; repeatable.")  # fmt: skip
 @click.option("--rate", default="100/s", show_default=True, metavar="RATE", help="Requests of the service.")
-@options.binding_option
+@options.binding_options
 @click.option(
     "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a value of the worlds; repeatable."
 )
@@ -26,6 +26,7 @@ def command(
     files: tuple[str, ...],
     rate: str,
     bindings: tuple[str, ...],
+    strict: bool,
     changes: tuple[str, ...],
     runs: int,
     seed: int,
@@ -53,6 +54,7 @@ def command(
             files,
             rate=rate,
             bind=options.bound(bindings),
+            strict=strict,
             runs=runs,
             seed=seed,
             jobs=jobs,

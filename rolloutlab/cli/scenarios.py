@@ -47,7 +47,8 @@ def show(scenario: str, variant: str | None) -> None:
 @command.command()
 @click.argument("scenarios", nargs=-1, required=True, type=ShippedOrFile())
 @click.option("--allow-python", is_flag=True, help="Accept strategies that name Python code.")
-def validate(scenarios: tuple[str, ...], allow_python: bool) -> None:
+@click.option("--strict", is_flag=True, help="Refuse queries for series that nothing exports.")
+def validate(scenarios: tuple[str, ...], allow_python: bool, strict: bool) -> None:
     """Check SCENARIOS and the manifests they name; every error with file, line, field and the nearest valid name."""
     from rolloutlab.question import Asked, read
     from scenarios.errors import ScenarioError
@@ -55,7 +56,7 @@ def validate(scenarios: tuple[str, ...], allow_python: bool) -> None:
     failed = False
     for name in scenarios:
         try:
-            questions = read(Asked(path=name, allow_python=allow_python))
+            questions = read(Asked(path=name, allow_python=allow_python, strict=strict))
         except ScenarioError as error:
             failed = True
             click.echo("\n".join(f"error: {line}" for line in str(error).splitlines()), err=True)

@@ -30,6 +30,7 @@ def command(
     no_variants: bool,
     changes: tuple[str, ...],
     bindings: tuple[str, ...],
+    strict: bool,
     allow_python: bool,
     output: str,
     assumptions: bool,
@@ -44,7 +45,7 @@ def command(
     """
     from rolloutlab.cli.work import Printing, Wish, run_and_print
 
-    wish = Wish(scenario, strategies, variant, not no_variants, changes, bindings, allow_python)
+    wish = Wish(scenario, strategies, variant, not no_variants, changes, bindings, allow_python, strict)
     if only is not None or prefix is not None:
         if only is None or prefix is None:
             raise click.UsageError("--only N and --trace go together: the trace is of one replication")

@@ -25,6 +25,7 @@ class Wish:
     changes: tuple[str, ...]
     bindings: tuple[str, ...]
     allow_python: bool
+    strict: bool
 
     def read(self) -> list[Question]:
         """The questions that they name."""
@@ -37,6 +38,7 @@ class Wish:
                 strategies=self.strategies or None,
                 bind=options.bound(self.bindings),
                 allow_python=self.allow_python,
+                strict=self.strict,
             )
         )
 

@@ -45,7 +45,7 @@ class Asked:
     look: str = "1s"
     strategy: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    bind: Mapping[str, str] = field(default_factory=dict)
+    bind: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_bench(path: str | Path, asked: Asked) -> Bench:

@@ -16,7 +16,7 @@ from strategies.analysis import Condition
 _ABOVE = (">", ">=")
 
 
-def words_of(loaded: Loaded, name: str, bind: Mapping[str, str]) -> StrategyWords | None:
+def words_of(loaded: Loaded, name: str, bind: Mapping[str, Any]) -> StrategyWords | None:
     """The words of one strategy of a file, of its manifest where it names one; None for one in Python.
 
     Raises:

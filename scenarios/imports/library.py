@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from scenarios.errors import unknown
+from scenarios.errors import Place, unknown
 from scenarios.imports.arguments import Arguments
 from scenarios.imports.documents import Document
 from scenarios.imports.section import Notes, Section
@@ -26,6 +26,7 @@ class Library:
     rollout: Node
     used: set[str] = field(default_factory=set)  #: names of bindings that a metric took
     names: set[str] = field(default_factory=set)  #: names that a binding may have
+    queries: dict[str, Place] = field(default_factory=dict)  #: where a query stands that is asked as it is
 
     def find(self, section: Section, name: str, *, cluster: bool) -> Document | None:
         """A template by its name; noted as an error when there is none."""

@@ -32,6 +32,7 @@ class Imported:
     warnings: tuple[str, ...]
     used: frozenset[str]  #: names of the bindings that a metric took
     names: frozenset[str]  #: names that a binding may have
+    queries: Mapping[str, Place]  #: where each query stands that is asked as it is
 
 
 def import_manifest(
@@ -101,6 +102,7 @@ def _import(
         warnings=tuple(dict.fromkeys(notes.warnings)),
         used=frozenset(library.used),
         names=frozenset(library.names),
+        queries=library.queries,
     )
 
 

@@ -116,6 +116,7 @@ def _asked(metric: TemplateMetric, name: str, kind: str, provider: Section, libr
         query.pointed(below, "query", fault)
         return None
     library.notes.assumed.append(f"metric {name!r} asks its query as it stands ({below.where('query')})")
+    library.queries.setdefault(query.text, below.place("query"))
     return {"query": query.text, **conditions(metric, name)}
 
 

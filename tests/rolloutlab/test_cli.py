@@ -268,3 +268,20 @@ def test_assumptions_are_listed_under_the_table(command: str) -> None:
     count = f"Rests on {len(assumed)} assumptions where the input is silent"
     assert f"{count}; --assumptions lists them.\n" in short
     assert f"{count}:\n" + "".join(f"  {one}\n" for one in assumed) in long
+
+
+def test_a_query_for_a_series_that_nothing_exports_is_a_warning_and_refused_with_strict(tmp_path: Path) -> None:
+    manifests = [Path("scenarios/manifests") / f"checkout-{name}.yaml" for name in ("rollout", "analysis")]
+    text = manifests[1].read_text(encoding="utf-8").replace("http_requests_total", "http_request_total")
+    analysis = tmp_path / "analysis.yaml"
+    analysis.write_text(text, encoding="utf-8")
+    words = ("predict", "-f", str(manifests[0]), "-f", str(analysis), *FEW)
+    done = run(*words)
+    assert done.exit_code == 0
+    assert "nothing exports the series 'http_request_total'; did you mean 'http_requests_total'?" in done.stderr
+    strict = run(*words, "--strict")
+    assert strict.exit_code == 2
+    assert strict.stdout == ""
+    assert "analysis.yaml:" in strict.stderr
+    assert "nothing exports the series 'http_request_total'" in strict.stderr
+    assert run("predict", "-f", str(manifests[0]), "-f", str(manifests[1]), *FEW, "--strict").exit_code == 0
