@@ -12,6 +12,8 @@ from scipy.special import bdtrc, ndtri, pdtrc
 
 from rolloutlab.judging.bench import Bench, Plumbing
 from rolloutlab.judging.card import Card
+from rolloutlab.judging.chunks import run_task, tasks_of, together
+from rolloutlab.judging.draw import draw
 from rolloutlab.judging.entrant import Entrant
 from rolloutlab.judging.result import Calibration
 from rolloutlab.judging.segments import segments
@@ -66,6 +68,19 @@ def test_the_numbers_do_not_depend_on_the_workers() -> None:
     assert here == there
 
 
+def test_chunks_are_different_and_stand_in_their_order() -> None:
+    scene = Plan(BENCH, (lindon_malek(),), 1).scene(0)
+    first, second = (draw(scene, seed=1, chunk=chunk) for chunk in (0, 1))
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, draw(scene, seed=1, chunk=0))
+    tasks = tasks_of("some", scene, (lindon_malek(),), np.array([[3.0]]), seed=1, runs=600)
+    assert [task.keep for task in tasks] == [256, 256, 88]
+    parts = [run_task(task) for task in tasks]
+    whole = together(parts[::-1])
+    assert np.array_equal(whole.highest[:, :256], parts[0].highest)
+    assert np.array_equal(whole.seconds[:, :, 512:], parts[2].seconds)
+
+
 def test_more_runs_keep_the_first_ones_and_another_seed_changes_them() -> None:
     some, more = (one(Plan(BENCH, (lindon_malek(),), runs)) for runs in (100, 256))
     assert some.fault.runs == 100
@@ -117,6 +132,24 @@ def test_the_matched_threshold_gives_the_rate_that_was_asked_for_on_new_runs() -
     assert abs(other.hour.share.value - BENCH.alpha) <= reach + 0.02, "counts are whole: the rate may lie below"
     assert other.hour.share.value <= BENCH.alpha + reach
     assert card.matched.mean.lo <= card.matched.mean.value <= card.matched.mean.hi
+
+
+def test_the_delays_at_the_matched_threshold_are_those_of_a_judge_with_it() -> None:
+    card = one(Plan(BENCH, (entrant(Tally(30.0), knows_baseline=True),), 256))
+    assert card.matched is not None
+    again = entrant(Tally(card.matched.threshold.value), knows_baseline=True)
+    assert one(Plan(BENCH, (again,), 256)).fault == card.matched.delays != card.fault
+
+
+def test_the_limit_that_counts_is_that_of_what_a_judge_was_told() -> None:
+    """A judge that learns p0 is held to the good release that is hardest to tell; one that is told it, to its own."""
+    errors = 420
+    for told, null in ((True, BENCH.p0), (False, BENCH.pooled)):
+        found = one(Plan(BENCH, (entrant(Tally(float(errors)), knows_baseline=told),), 1024)).efficiency
+        assert found is not None
+        truth = float(pdtrc(errors - 1, BENCH.canary_per_second * null * 3600.0))
+        assert found.null == null
+        assert abs(found.alpha - truth) <= max(4.9 * math.sqrt(truth * (1 - truth) / 1024), 3.1 / 1024), told
 
 
 def test_an_honest_judge_stays_below_the_limit_and_near_it() -> None:
