@@ -1,4 +1,4 @@
-"""The real worlds: drills with real processes on one machine, and in a Kubernetes cluster. Nothing is here yet."""
+"""The real worlds: drills with real processes on one machine (and, later, in a Kubernetes cluster)."""
 
 from __future__ import annotations
 
