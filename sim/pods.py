@@ -193,12 +193,9 @@ class Pods:
         self.active[revision].append(pod)
         if self.model.asked.per_pod:
             self.every[revision].append(pod)
-        self._show(pod)
-        return pod
-
-    def _show(self, pod: Pod) -> None:
         if self.watcher is not None:
             self.watcher.show(pod)
+        return pod
 
     def _count_peak(self) -> None:
         now = self.clock.now_us
@@ -234,7 +231,8 @@ class Pods:
         pod.dead = pod.serving or ready_us < app_us
         if pod.dead:
             self.clock.call_at(now + app_us, self._answers, (pod, pod.epoch))
-        self._show(pod)
+        if self.watcher is not None:
+            self.watcher.show(pod)
         if not (0 <= faults.crash_after_us <= ready_us or (kill_us is not None and kill_us <= ready_us)):
             self.clock.call_at(now + ready_us, self._become_ready, (pod, pod.epoch))
 
@@ -258,7 +256,8 @@ class Pods:
         if faults.leak_life_us >= 0:
             pod.leaks_us = now
             self.clock.call_at(now + faults.leak_life_us, self.crash_if, (pod, pod.epoch, "out of memory"))
-        self._show(pod)
+        if self.watcher is not None:
+            self.watcher.show(pod)
         if self.log is not None:
             self.log("pod_ready", pod.name)
         if self.min_ready_us:
@@ -298,7 +297,8 @@ class Pods:
             pod.exhausted = True
             if pod.serving and not pod.dead:
                 self.failing[pod.revision] += 1
-            self._show(pod)
+            if self.watcher is not None:
+                self.watcher.show(pod)
             if self.log is not None:
                 self.log("pool_exhausted", pod.name)
             self.listener.traffic_changed()
@@ -338,7 +338,8 @@ class Pods:
             self._set_dead(pod, True)
             self._leave_at(pod, now + pod.draws.lag_out_us[self.place][pod.place] + self._in_flight_us())
         pod.exhausted = False
-        self._show(pod)
+        if self.watcher is not None:
+            self.watcher.show(pod)
         self.clock.call_at(now + us(delay), self._restart, (pod, pod.epoch))
         if was_available:
             self.listener.pods_changed()
@@ -371,7 +372,8 @@ class Pods:
         gone = now + self._gone_us if running else now
         self.lives.append((pod.born_us, gone))
         pod.gone_us = gone
-        self._show(pod)
+        if self.watcher is not None:
+            self.watcher.show(pod)
         if gone > now:
             self._ending.append(gone)
         if self.log is not None:
@@ -404,7 +406,8 @@ class Pods:
             total = self.available[0] + self.available[1]
             if total < self.least_available:
                 self.least_available = total
-        self._show(pod)
+        if self.watcher is not None:
+            self.watcher.show(pod)
 
     # -- traffic --------------------------------------------------------------------------------------------------
 
@@ -414,7 +417,8 @@ class Pods:
         self.in_service[pod.revision].append(pod)
         if pod.dead or pod.exhausted:
             self.failing[pod.revision] += 1
-        self._show(pod)
+        if self.watcher is not None:
+            self.watcher.show(pod)
 
     def _leave_at(self, pod: Pod, at_us: int) -> None:
         """Proxies stop to send requests to a pod; they may have been told to before."""
@@ -432,14 +436,16 @@ class Pods:
         self.in_service[pod.revision].remove(pod)
         if pod.dead or pod.exhausted:
             self.failing[pod.revision] -= 1
-        self._show(pod)
+        if self.watcher is not None:
+            self.watcher.show(pod)
         self.listener.traffic_changed()
 
     def _set_dead(self, pod: Pod, dead: bool) -> None:
         if pod.dead == dead:
             return
         pod.dead = dead
-        self._show(pod)
+        if self.watcher is not None:
+            self.watcher.show(pod)
         if pod.serving:
             if not pod.exhausted:
                 self.failing[pod.revision] += 1 if dead else -1

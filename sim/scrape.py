@@ -180,7 +180,7 @@ class Store:
         now_ms = now_us // 1000
         seen = np.minimum(k, (now_us - self.lag_us - phase) // interval)
         found = np.zeros((5, len(counters), rows.size), dtype=np.int64)
-        spans: dict[tuple[int, int, int, int], tuple[IntArray, IntArray, IntArray]] = {}
+        spans: dict[tuple[int, int, int, int], tuple[IntArray, IntArray, IntArray, IntArray]] = {}
         for place, counter in enumerate(counters):
             revision, born = counter.revision, counter.born
             key = (revision, born, counter.range_ms, counter.offset_ms)
@@ -194,15 +194,15 @@ class Store:
                 first = np.maximum(np.maximum(first, begun), 0)
                 there = last > first
                 first = np.where(there, first, last)
-                times = (phase + first * interval) // 1000, (phase + last * interval) // 1000, last - first + 1
                 at_first = self.counts[first % self.length, rows, revision]
                 at_last = self.counts[last % self.length, rows, revision]
-                spans[key] = (np.stack(times), at_first, at_last)
-            times_of, at_first, at_last = spans[key]
-            found[:3, place] = times_of
+                spans[key] = (first, last, at_first, at_last)
+            first, last, at_first, at_last = spans[key]
+            found[0, place], found[1, place], found[2, place] = first, last, last - first + 1
             value = _value(at_first, counter.columns)
             found[3, place], found[4, place] = value, _value(at_last, counter.columns) - value
-        return found[0], found[1], found[2], found[3], found[4]
+        times_ms = (phase + found[:2] * interval) // 1000
+        return times_ms[0], times_ms[1], found[2], found[3], found[4]
 
     def _uneven_ends(self, counters: list[Counter], rows: IntArray, now_us: IntArray, k: int) -> Ends:
         """The same where scrapes come late or fail: among all samples of the ring."""

@@ -247,16 +247,17 @@ def value_of(part: Part, rates: FloatArray, there: BoolArray) -> tuple[FloatArra
 
     if isinstance(part, Total):
         places = list(part.counters)
-        return in_order(rates[places], there[places]), np.asarray(there[places].any(axis=0))
+        kept = there[places]
+        return in_order(rates[places], kept), np.logical_or.reduce(kept)
     if isinstance(part, Quantile):
         sums = [value_of(bucket, rates, there) for bucket in part.buckets]
         kept = sums[-1][1]
         return bucket_quantile(part.q, np.asarray(part.bounds), np.array([value for value, _ in sums])), kept
     assert isinstance(part, Both)
-    everywhere = np.ones(rates.shape[1], dtype=bool)
-    sides = [
-        (np.full(rates.shape[1], side), everywhere) if isinstance(side, float) else value_of(side, rates, there)
+    (left, left_kept), (right, right_kept) = (
+        (np.full(rates.shape[1], side), np.ones(rates.shape[1], dtype=bool))
+        if isinstance(side, float)
+        else value_of(side, rates, there)
         for side in (part.left, part.right)
-    ]
-    with np.errstate(all="ignore"):
-        return OPERATORS[part.op](sides[0][0], sides[1][0]), sides[0][1] & sides[1][1]
+    )
+    return OPERATORS[part.op](left, right), left_kept & right_kept
