@@ -59,7 +59,7 @@ from strategies.effects import (
 from strategies.tape import Entry
 
 Tell = Callable[[Happening], None]
-FAR: Final = 1_000_000.0  #: real seconds before the rollout, as far as pods that were always there know
+FAR: Final = 600.0  #: real seconds before the rollout, as far as pods that were always there know
 WATCH_SECONDS: Final = 0.2
 _LOAD_SECONDS: Final = 15.0  #: real time within which the generator must have begun
 _END_SECONDS: Final = 4.0  #: real time that it may take to end

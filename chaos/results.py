@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from chaos.evidence import Bin, Counts
-from chaos.timeline import Span, Timeline
+from chaos.timeline import Span, Timeline, span
 from chaos.verdict import Measurement, Verdict, plain
 from scenarios.outcome import COLUMNS
 from scenarios.schema import Scenario
@@ -123,18 +123,15 @@ def measurements(timeline: Timeline, outcome: str, *, ended: float | None, pods:
     """
     speed, found = timeline.speed, dict[str, Measurement]()
     caught = outcome in ("rolled_back", "stalled")
-    if timeline.t1 is not None and timeline.t5 is not None and not timeline.t5.censored:
-        start = timeline.t1.hi
-        found["decision_seconds"] = _measurement(
-            Span(timeline.t5.hi - start, timeline.t5.lo - start, timeline.t5.hi - start), speed
-        )
-    if caught and timeline.t5 is not None and not timeline.t5.censored and timeline.detection is not None:
+    decision = span(timeline.t1, timeline.t5)
+    if decision is not None and not decision.hi < 0:
+        found["decision_seconds"] = _measurement(decision, speed)
+    if caught and timeline.detection is not None and not timeline.detection.hi < 0:
         found["detection_seconds"] = _measurement(timeline.detection, speed)
-    if outcome == "rolled_back" and timeline.rollback is not None:
+    if outcome == "rolled_back" and timeline.rollback is not None and not timeline.rollback.hi < 0:
         found["rollback_seconds"] = _measurement(timeline.rollback, speed)
-    if timeline.exposure is not None:
+    if timeline.exposure is not None and not timeline.exposure.hi < 0:
         found["exposure_seconds"] = _measurement(timeline.exposure, speed)
-    found = {name: value for name, value in found.items() if not value.hi < 0}
     if ended is not None:
         took = (ended - timeline.began) * speed
         found["duration_seconds"] = Measurement(took, took, took)
@@ -197,8 +194,9 @@ def row(
 
 
 def _measurement(span: Span, speed: float) -> Measurement:
+    """In scenario seconds; what may have come a moment before its cause counts as 0."""
     there = span.scaled(speed)
-    return Measurement(there.value, there.lo, there.hi)
+    return Measurement(there.value if math.isnan(there.value) else max(0.0, there.value), max(0.0, there.lo), there.hi)
 
 
 # --- repeated drills ---------------------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ class Signals:
         return fresh
 
     def _due(self) -> list[Pod]:
-        """Running pods that are meant and have not been hit; a restarted process hangs again and is not killed again."""
+        """Running pods that are meant and were not hit; a restarted process hangs again and is not killed again."""
         found = []
         for pod in self._running():
             if self._meant(pod) and not self._was_hit(pod):
