@@ -25,7 +25,8 @@ from rolloutlab.cli import options
 @click.option("--strategy", metavar="NAME", help="Whose weight and rules are taken.  [default: the first canary]")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE",
               help="Change one value, as traffic.rate=20/s; repeatable.")  # fmt: skip
-@options.binding_option
+@click.option("--bind", "bindings", multiple=True, metavar="NAME=MEASURE",
+              help="What a metric of a manifest measures, as errors=error_ratio:canary; repeatable.")  # fmt: skip
 @click.option("--cards", "full", is_flag=True, help="Also print operating curves and where the seconds go.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: every number of every card.")  # fmt: skip

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Final
 
 from strategies import limits
+from strategies.judges.base import Judge
 
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
@@ -65,6 +66,15 @@ class Rule:
     full_window: bool
 
 
+@dataclass(frozen=True, slots=True)
+class OwnJudge:
+    """A judge for counts that the scenario asks itself, and how often it looks."""
+
+    name: str
+    judge: Judge
+    interval_seconds: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """A service, a canary's share of its traffic, and a fault, in the numbers that a judge of counts meets.
@@ -80,7 +90,7 @@ class Bench:
         horizon_seconds: how long a bad release is watched; at most the hour.
         objective: share of good requests that the service promises.
         step_seconds: how long the first step of the strategy lasts; None where nothing says.
-        rules: what the scenario's own analyses ask.
+        rules, judges: what the scenario's own analyses ask.
         assumed: every choice that was made for this bench, one line each.
     """
 
@@ -101,6 +111,7 @@ class Bench:
     plumbing: Plumbing
     rules: tuple[Rule, ...]
     assumed: tuple[str, ...]
+    judges: tuple[OwnJudge, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

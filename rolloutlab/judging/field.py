@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from rolloutlab.judging.bench import HOUR, Bench, Rule
 from rolloutlab.judging.entrant import Entrant
+from rolloutlab.judging.slower import Slower
 from scenarios.errors import unknown
 from scenarios.units import duration_text, share_text
 from strategies import limits
@@ -15,6 +17,9 @@ from strategies.judges import make
 from strategies.judges.burn_rate import RECOMMENDED
 
 WINDOW_SECONDS: Final = 300.0  #: of the usual rate[5m]
+#: judges that look at the canary alone: their line, or their ratios, say what a good one is
+_TOLD: Final = ("threshold", "failure_limit", "burn_rate", "sprt", "bernoulli_cusum")
+_PROVEN: Final = ("ripr", "lindon_malek")
 _PLANNED: Final = 5  #: looks of a group-sequential plan
 _BURN: Final = RECOMMENDED[0].rate
 
@@ -122,8 +127,16 @@ def _rules(bench: Bench) -> Iterator[Entrant]:
 
 
 def _own(bench: Bench) -> Iterator[Entrant]:
-    for number, rule in enumerate(bench.rules):
-        yield _yours(rule, "yours" if number == 0 else f"yours-{number + 1}")
+    names = (f"yours-{number}" if number > 1 else "yours" for number in itertools.count(1))
+    for rule, name in zip(bench.rules, names, strict=False):
+        yield _yours(rule, name)
+    for own, name in zip(bench.judges, names, strict=False):
+        every = max(own.interval_seconds, bench.look_seconds)
+        yield Entrant(
+            name=name, label=f"yours: {own.judge.name} each {duration_text(every)}", kind=own.judge.name,
+            judge=Slower(own.judge, every), about=f"{own.name} of the scenario", yours=True, evaluates_seconds=every,
+            knows_baseline=own.judge.name in _TOLD, proven=own.judge.name in _PROVEN,
+        )  # fmt: skip
 
 
 def _yours(rule: Rule, name: str) -> Entrant:

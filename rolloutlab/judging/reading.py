@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rolloutlab.judging.bench import DAY_LOOK_SECONDS, HOUR, Bench, Plumbing
-from rolloutlab.judging.rules import rules_of, words_of
+from rolloutlab.judging.rules import own_of, words_of
 from scenarios.errors import Place, ScenarioError, unknown
 from scenarios.library import find
 from scenarios.load import Loaded, load_scenario
@@ -74,14 +74,17 @@ def read_bench(path: str | Path, asked: Asked) -> Bench:
     if fault >= horizon:
         problem = f"expected a fault that begins before the judges stop looking ({duration_text(horizon)})"
         raise _missing(loaded, ("faults",), problem, duration_text(fault))
-    scrape = scenario.metrics.scrape_interval_seconds
-    rules, skipped = rules_of(name, words, look_seconds=look, scrape_seconds=scrape)
+    own = own_of(name, words, scenario, look_seconds=look)
+    scrape = duration_text(scenario.metrics.scrape_interval_seconds)
     notes.append(f"the canary keeps {share_text(weight)} of the traffic for the whole {duration_text(horizon)}")
-    for rule in rules:
+    for rule in own.rules:
         window, covered = duration_text(rule.window_seconds), duration_text(rule.covered_seconds)
-        notes.append(f"{rule.name}: a rate over {window} rests on {covered} of traffic (a scrape each {scrape:g} s)")
-    if skipped:
-        notes.append(f"no rule is made of {', '.join(skipped)}: judges here see counts of errors of the canary")
+        notes.append(f"{rule.name}: a rate over {window} rests on {covered} of traffic (a scrape each {scrape})")
+    if own.skipped:
+        notes.append(f"no rule is made of {', '.join(own.skipped)}: judges here see counts of errors of the canary")
+    metrics = scenario.metrics
+    if metrics.missed or metrics.outage is not None:
+        notes.append("missed scrapes and outages of metrics are not on the bench; simulate has them")
     return Bench(
         name=file.stem,
         title=scenario.title or file.stem,
@@ -97,8 +100,9 @@ def read_bench(path: str | Path, asked: Asked) -> Bench:
         horizon_seconds=horizon,
         objective=scenario.slo.objective,
         step_seconds=_first_step(canary),
-        plumbing=_plumbing(scenario, words, rules[0].interval_seconds if rules else None, notes),
-        rules=rules,
+        plumbing=_plumbing(scenario, words, own.interval_seconds, notes),
+        rules=tuple(own.rules),
+        judges=tuple(own.judges),
         assumed=(*notes, *_numbers(look), *(line for line in loaded.assumed if line.startswith(_USED))),
         warnings=loaded.warnings,
     )
@@ -266,7 +270,7 @@ def _plumbing(
     metrics = scenario.metrics
     return Plumbing(
         scrape_seconds=metrics.scrape_interval_seconds,
-        lag_seconds=float(getattr(metrics, "lag_seconds", 0.0)),
+        lag_seconds=metrics.lag_seconds + metrics.jitter_seconds / 2,
         evaluation_seconds=evaluation,
         query_seconds=metrics.query_seconds,
         router_seconds=scenario.router.lag_seconds,

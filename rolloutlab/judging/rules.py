@@ -1,22 +1,40 @@
-"""The rules that a scenario's own strategy draws: its metrics of the canary's error ratio, as lines under counts."""
+"""What a scenario's own strategy asks of the canary's errors: lines under a ratio, typed or in PromQL, and judges."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from rolloutlab.judging.bench import Rule
+from rolloutlab.judging.bench import OwnJudge, Rule
+from rolloutlab.judging.ratios import Asks, ratio_of
 from scenarios.build import build_strategies
 from scenarios.load import Loaded
+from scenarios.schema import Scenario
 from scenarios.strategy_check import strategy_words
-from scenarios.strategy_spec import MetricWords, StrategyWords
+from scenarios.strategy_spec import AnalysisWords, MetricWords, StrategyWords
 from scenarios.yaml_nodes import from_plain
 from strategies.analysis import Condition
 
 _ABOVE = (">", ">=")
 
 
-def words_of(loaded: Loaded, name: str, bind: Mapping[str, Any]) -> StrategyWords | None:
+@dataclass
+class Own:
+    """What a strategy asks: rules and judges that counts can follow, and the names of its other metrics."""
+
+    rules: list[Rule] = field(default_factory=list)
+    judges: list[OwnJudge] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def interval_seconds(self) -> float | None:
+        """How often it looks; None when it asks nothing that is judged here."""
+        found = [one.interval_seconds for one in self.rules] + [one.interval_seconds for one in self.judges]
+        return found[0] if found else None
+
+
+def words_of(loaded: Loaded, name: str, bind: Mapping[str, str]) -> StrategyWords | None:
     """The words of one strategy of a file, of its manifest where it names one; None for one in Python.
 
     Raises:
@@ -32,40 +50,29 @@ def words_of(loaded: Loaded, name: str, bind: Mapping[str, Any]) -> StrategyWord
     return strategy_words(from_plain(imported.words, imported.place), ())
 
 
-def rules_of(
-    name: str, words: StrategyWords | None, *, look_seconds: float, scrape_seconds: float
-) -> tuple[tuple[Rule, ...], list[str]]:
-    """The rules of a strategy that counts can follow, and the names of its other metrics.
+def own_of(name: str, words: StrategyWords | None, scenario: Scenario, *, look_seconds: float) -> Own:
+    """What a strategy asks of the canary's errors.
 
     Args:
-        look_seconds: a rule that is asked once is asked at every look.
-        scrape_seconds: between two scrapes; a window needs two of them.
+        look_seconds: a metric that is asked once is asked at every look.
     """
-    found: list[Rule] = []
-    skipped: list[str] = []
-    for metric in _metrics(words):
-        line = _line(metric)
-        if line is None or metric.failure_limit < 0 or metric.window_seconds <= scrape_seconds:
-            skipped.append(metric.name)
-            continue
-        interval = metric.interval_seconds or look_seconds
-        rule = Rule(
-            name=f"{name}/{metric.name}",
-            line=line,
-            window_seconds=metric.window_seconds,
-            covered_seconds=metric.window_seconds - scrape_seconds,
-            interval_seconds=max(interval, look_seconds),
-            failure_limit=metric.failure_limit,
-            count=(metric.count or None) if metric.interval_seconds is not None else 1,
-            full_window=metric.initial_delay_seconds >= metric.window_seconds,
-        )
-        if all(rule != one for one in found):
-            found.append(rule)
-    return tuple(found), list(dict.fromkeys(skipped))
+    found = Own()
+    for part in _parts(words):
+        if part.judge is not None:
+            judging = part.judge.judging()
+            found.judges.append(OwnJudge(f"{name}/{judging.name}", judging.judge, judging.every_seconds))
+        for metric in part.metrics:
+            rule = _rule(f"{name}/{metric.name}", metric, scenario, look_seconds)
+            if rule is None:
+                found.skipped.append(metric.name)
+            elif rule not in found.rules:
+                found.rules.append(rule)
+    found.skipped = list(dict.fromkeys(found.skipped))
+    return found
 
 
-def _metrics(words: StrategyWords | None) -> list[MetricWords]:
-    """All metrics of a strategy: beside its steps, in them, and around a switch."""
+def _parts(words: StrategyWords | None) -> list[AnalysisWords]:
+    """All analyses of a strategy: beside its steps, in them, and around a switch."""
     if words is None:
         return []
     parts: list[Any] = [words.analysis]
@@ -73,14 +80,40 @@ def _metrics(words: StrategyWords | None) -> list[MetricWords]:
         parts += [words.canary.analysis, *(step.analysis for step in words.canary.steps)]
     if words.blue_green is not None:
         parts += [words.blue_green.pre_promotion, words.blue_green.post_promotion]
-    return [metric for part in parts if part is not None for metric in part.metrics]
+    return [part for part in parts if part is not None]
 
 
-def _line(metric: MetricWords) -> float | None:
-    """The error ratio above which a measurement fails; None for one that asks something else."""
-    measure = getattr(metric, "measure", None)
-    if measure not in ("error_ratio", "success_ratio") or metric.revision != "canary":
+def _rule(name: str, metric: MetricWords, scenario: Scenario, look_seconds: float) -> Rule | None:
+    """A metric as a rule; None for one that asks something else, or that cannot fail."""
+    asks = _asks(metric, scenario)
+    line = _line(metric, asks) if asks is not None else None
+    scrape = scenario.metrics.scrape_interval_seconds
+    decides = metric.failure_limit >= 0 and not metric.dry_run and not metric.consecutive_success_limit
+    if asks is None or line is None or not decides or asks.window_seconds <= scrape:
         return None
+    return Rule(
+        name=name,
+        line=line,
+        window_seconds=asks.window_seconds,
+        covered_seconds=asks.window_seconds - scrape,
+        interval_seconds=max(metric.interval_seconds or look_seconds, look_seconds),
+        failure_limit=metric.failure_limit,
+        count=(metric.count or None) if metric.interval_seconds is not None else 1,
+        full_window=metric.initial_delay_seconds >= asks.window_seconds,
+    )
+
+
+def _asks(metric: MetricWords, scenario: Scenario) -> Asks | None:
+    """The ratio of errors of the canary that a metric asks for, in a word or in PromQL."""
+    if metric.query is not None:
+        return ratio_of(metric.query, scenario)
+    if metric.measure in ("error_ratio", "success_ratio") and metric.revision == "canary":
+        return Asks("error_ratio" if metric.measure == "error_ratio" else "success_ratio", metric.window_seconds)
+    return None
+
+
+def _line(metric: MetricWords, asks: Asks) -> float | None:
+    """The error ratio above which a measurement fails; None for another kind of condition."""
     text = metric.failure_condition or metric.success_condition
     if text is None:
         return None
@@ -88,8 +121,11 @@ def _line(metric: MetricWords) -> float | None:
         condition = Condition.parse(text)
     except ValueError:  # richer than one comparison
         return None
-    fails_above = (condition.op in _ABOVE) == (metric.failure_condition is not None)
-    if fails_above != (measure == "error_ratio") or condition.op in ("==", "!="):
+    if condition.op in ("==", "!="):
         return None
-    line = condition.threshold if measure == "error_ratio" else 1 - condition.threshold
+    fails_above = (condition.op in _ABOVE) == (metric.failure_condition is not None)
+    if fails_above != (asks.kind == "error_ratio"):
+        return None
+    ratio = condition.threshold / metric.factor
+    line = ratio if asks.kind == "error_ratio" else 1 - ratio
     return line if 0 < line < 1 else None

@@ -38,7 +38,8 @@ def _reliable(card: Card) -> bool:
 
 def yours(card: Card) -> str:
     """The scenario's own rule in one sentence."""
-    bench, rule = card.bench, card.entrant.label.removeprefix("yours: ")
+    bench, kind = card.bench, "rule" if card.entrant.kind == "failure_limit" else "judge"
+    rule = f"{kind} {card.entrant.label.removeprefix('yours: ')}"
     seen = card.fault.detected.value
     if seen == 0:
         late = f"never sees {change(bench)} within {text.seconds(_watched(bench))}"
@@ -47,7 +48,7 @@ def yours(card: Card) -> str:
         late = f"takes {text.seconds(card.fault.mean.value)} on average to see {change(bench)}, {ratio}"
         if seen < 0.995:
             late += f" (and misses {percent(1 - seen)} of the bad releases)"
-    return f"{place(bench)} your rule {rule} {late}, and takes back {false_rate(card)} of good releases an hour."
+    return f"{place(bench)} your {rule} {late}, and takes back {false_rate(card)} of good releases an hour."
 
 
 def place(bench: Bench) -> str:

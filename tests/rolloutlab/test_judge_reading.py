@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rolloutlab.judging.bench import Bench
 from rolloutlab.judging.field import chosen, field
 from rolloutlab.judging.reading import Asked, read_bench
 from scenarios.errors import ScenarioError
+from strategies.judges import make
+from strategies.judges.bench import draw_counts
 
 FILE = """
 apiVersion: rolloutlab/v1
@@ -170,3 +173,67 @@ def test_a_rate_rests_on_an_interval_less_than_its_window(tmp_path: Path) -> Non
     blind = bench(tmp_path, FILE.replace("scrapeInterval: 30s", "scrapeInterval: 2m"))
     assert [rule.name for rule in blind.rules] == ["canary/good"], "a window of two minutes has one scrape only"
     assert any("no rule is made of errors, slow" in line for line in blind.assumed)
+
+
+FAILED, SUCCEEDED = ',response_code=~"5.."', ',response_code!~"5.."'
+
+
+def rate(which: str, window: str) -> str:
+    """The canary's responses of Istio, all of them or some."""
+    return f'sum(rate(istio_requests_total{{destination_service_name="one-canary"{which}}}[{window}]))'
+
+
+@pytest.mark.parametrize(
+    ("query", "condition", "rule"),
+    [
+        (f"{rate(FAILED, '4m')} / {rate('', '4m')}", "result[0] <= 0.04", (0.04, 240.0)),
+        (f"{rate(SUCCEEDED, '2m')} / {rate('', '2m')}", "result[0] >= 0.95", (0.05, 120.0)),
+        (f"1 - {rate(FAILED, '2m')} / {rate('', '2m')}", "result[0] >= 0.9", (0.1, 120.0)),
+        (f"{rate(FAILED, '4m')} / {rate('', '2m')}", "result[0] <= 0.04", None),
+        (f"{rate('', '4m')} / {rate('', '4m')}", "result[0] <= 0.04", None),
+        (f"{rate(FAILED, '4m')} / {rate('', '4m')}", "result[0] >= 0.04", None),
+        ("sum(up)", "result[0] >= 0.95", None),
+    ],
+)
+def test_promql_that_is_a_ratio_of_errors_becomes_a_rule(
+    tmp_path: Path, query: str, condition: str, rule: tuple[float, float] | None
+) -> None:
+    text = FILE[: FILE.index("          - {name: errors")] + (
+        f"          - name: mine\n            query: '{query}'\n            interval: 1m\n"
+        f"            successCondition: '{condition}'\n"
+    )
+    text = text.replace("query: 0.5s}", "query: 0.5s, services: {canary: one-canary, stable: one-stable}}")
+    found = bench(tmp_path, text)
+    assert [(one.line, one.window_seconds) for one in found.rules] == (
+        [(pytest.approx(rule[0]), rule[1])] if rule else []
+    )
+    assert any("no rule is made of mine" in line for line in found.assumed) is (rule is None)
+
+
+def test_a_judge_of_the_scenario_is_there_as_it_looks(tmp_path: Path) -> None:
+    text = FILE[: FILE.index("        metrics:")] + (
+        "        judge: {name: lindon_malek, share: 20%, alpha: 1%, k: 10, interval: 30s}\n"
+    )
+    found = bench(tmp_path, text)
+    assert found.rules == ()
+    (mine,) = chosen(found, ["yours"])
+    assert mine.label == "yours: lindon_malek each 30s"
+    assert (mine.proven, mine.knows_baseline, found.plumbing.evaluation_seconds) == (True, False, 30.0)
+    at = np.arange(1.0, 121.0)
+    counts = draw_counts(np.random.default_rng(1), 5, 120, 100, 0.2, 0.01, 0.2)
+    own = make("lindon_malek", share=0.2, alpha=0.01, k=10)
+    seen = mine.judge.paths(at, counts)
+    assert np.all(seen[:, :29] == -np.inf)
+    assert np.array_equal(seen[:, [29, 59, 89, 119]], own.paths(at, counts)[:, [29, 59, 89, 119]])
+    assert np.array_equal(seen[:, 30:59], np.repeat(seen[:, 29:30], 29, axis=1))
+
+
+def test_what_decides_nothing_is_no_rule(tmp_path: Path) -> None:
+    for word in ("dryRun: true", "failureLimit: -1", "consecutiveSuccessLimit: 3"):
+        text = FILE.replace("failureLimit: 2", word)
+        assert [rule.name for rule in bench(tmp_path, text).rules] == ["canary/good"], word
+
+
+def test_a_factor_is_taken_out_of_the_line(tmp_path: Path) -> None:
+    text = FILE.replace("failureLimit: 2,", "factor: 100, failureLimit: 2,").replace(">= 0.03", ">= 3")
+    assert bench(tmp_path, text).rules[0].line == pytest.approx(0.03)
