@@ -160,6 +160,7 @@ class Record:
         traffic: what users met, by stretches of time.
         load: what the load generator says of itself.
         left: what could not be swept.
+        labels: what is not as in a cluster in real time; shown wherever a figure of the drill is.
         assumed: defaults that the scenario rests on.
         again: the command that gives such a drill again.
     """
@@ -181,6 +182,7 @@ class Record:
     took_seconds: float
     load: dict[Word, Value] = field(default_factory=dict)
     left: tuple[Line, ...] = ()
+    labels: tuple[Line, ...] = ()
     warnings: tuple[Line, ...] = ()
     assumed: tuple[Line, ...] = ()
     again: Line = ""

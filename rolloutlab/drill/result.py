@@ -42,6 +42,11 @@ class Drills:
         return list(dict.fromkeys(line for one in self.drills for line in one.assumed))
 
     @property
+    def labels(self) -> list[str]:
+        """What is not as in a cluster in real time."""
+        return list(dict.fromkeys(line for one in self.drills for line in one.labels))
+
+    @property
     def warnings(self) -> list[str]:
         """What a reader must know before believing the numbers."""
         found = list(dict.fromkeys(line for one in self.drills for line in one.warnings))

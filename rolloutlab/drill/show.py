@@ -37,7 +37,7 @@ def text_of(result: Drills, *, assumptions: bool = False) -> str:
     """All drills of a result."""
     blocks = [drill_text(record) for record in result.drills]
     blocks += [repeats(group) for group in groups(result.drills) if len(group) > 1]
-    ending = []
+    ending = [f"Mind: {label}." for label in result.labels]
     if assumptions and result.assumed:
         ending += [f"Rests on {len(result.assumed)} assumptions:", *(f"  {line}" for line in result.assumed)]
     elif result.assumed:

@@ -93,6 +93,7 @@ def made_up(*, detection: float = 240.0, rollback: float = 1.2, number: int = 0,
         took_seconds=21.5,
         load={"requests": 30_000, "lag_p99_ms": 0.8, "cpu_share": 0.41},
         assumed=("router.lag = 1s (schema default)", "metrics.scrapeInterval = 15s (schema default)"),
+        labels=("sped up 20 times: Envoy's lag and a request in flight count 20 times as long",),
         again="rolloutlab drill errors-5pct --strategy canary --world local --speed 20 --seed 0",
     )
     return replace(given, **changes)

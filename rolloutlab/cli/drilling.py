@@ -1,0 +1,132 @@
+"""What `drill` does with its options: plan or run, print, write files, end with the exit code."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from rolloutlab.cli import options
+from rolloutlab.cli.targets import check_writable
+from rolloutlab.text import safe
+
+if TYPE_CHECKING:
+    from rolloutlab.drill.door import Wanted
+    from rolloutlab.drill.result import Drills
+
+REFUSED: Final = 3
+#: what the local world and its reports import
+_NEEDED: Final = ("aiohttp", "envoy", "junitparser", "platformdirs", "prometheus_client")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Which files to write beside what is printed."""
+
+    html: str | None = None
+    junit: str | None = None
+    journal: str | None = None
+    prometheus: str | None = None
+
+    def named(self) -> list[str]:
+        """Those that were asked for."""
+        return [name for name in (self.html, self.junit, self.journal, self.prometheus) if name is not None]
+
+    def journals(self, count: int) -> list[Path]:
+        """A name for each journal."""
+        if self.journal is None:
+            return []
+        return [Path(self.journal if number == 1 else f"{self.journal}.{number}") for number in range(1, count + 1)]
+
+    def write(self, result: Drills) -> list[str]:
+        """Write them all; the names of what was written."""
+        from rolloutlab.drill.files import write_whole
+
+        written = []
+        for record, path in zip(result.drills, self.journals(len(result.drills)), strict=False):
+            from rolloutlab.drill import journal
+
+            journal.write(record, path)
+            written.append(str(path))
+        if self.junit is not None:
+            from rolloutlab.drill import junit
+
+            write_whole(Path(self.junit), junit.xml(result.drills))
+            written.append(self.junit)
+        if self.prometheus is not None:
+            from rolloutlab.drill import prometheus
+
+            write_whole(Path(self.prometheus), prometheus.text(result.drills))
+            written.append(self.prometheus)
+        if self.html is not None:
+            written.append(str(result.report(self.html)))
+        return written
+
+
+def need_local(command: str) -> None:
+    """The extra `local` is installed.
+
+    Raises:
+        click.ClickException: it is not.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        wanted = f"{command} needs: pip install 'rolloutlab[local]' (missing: {', '.join(missing)})"
+        raise click.ClickException(wanted)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What a world cannot do at all is one line and exit 3."""
+    from chaos.world import WorldError
+
+    try:
+        yield
+    except WorldError as error:
+        click.echo(f"refused: {safe(str(error))}", err=True)
+        click.get_current_context().exit(REFUSED)
+
+
+def plan_and_print(wanted: Wanted, output: str) -> None:
+    """Say what would be done; exit 3 when it would be refused."""
+    from rolloutlab.drill.door import planned
+    from rolloutlab.drill.plan import plan_document, plan_text
+
+    found = planned(wanted)
+    if output == "json":
+        told = {"schema": 1, "command": "drill", "plan": [plan_document(one) for one in found]}
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        click.echo("\n\n".join(map(plan_text, found)))
+    click.get_current_context().exit(REFUSED if any(one.plan.problems for one in found) else 0)
+
+
+def run_and_print(wanted: Wanted, files: Files, output: str, *, quiet: bool, assumptions: bool) -> None:
+    """Run, write the files, print in the form asked for, and end with the exit code of the result."""
+    from rolloutlab.drill.door import drill
+    from rolloutlab.drill.live import view
+    from rolloutlab.drill.show import text_of
+    from rolloutlab.grid import terminal
+
+    again = options.typed(seed=wanted.settings.seed)
+    check_writable(*files.named())
+    with refusals():
+        result = drill(wanted, view=None if quiet else view(), signals=True, again=again)
+    try:
+        for name in files.write(result):
+            click.echo(f"wrote {safe(name)}", err=True)
+    finally:
+        # what was measured is printed even where a file of it cannot be written
+        if output == "json":
+            click.echo(result.json())
+        else:
+            click.echo(text_of(result, assumptions=assumptions), color=True if terminal() else None)
+    for warning in result.warnings:
+        click.echo(f"warning: {safe(warning)}", err=True)
+    click.get_current_context().exit(result.exit_code)

@@ -1,0 +1,93 @@
+"""What a drill would do, before anything happens: replicas, traffic, faults, times, undo, or why it is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rolloutlab import text
+from rolloutlab.drill.door import Planned
+from rolloutlab.drill.reading import engine_text
+from rolloutlab.drill.words import fault_text
+from rolloutlab.result import plain
+from scenarios.schema import Expectation
+
+
+def plan_text(one: Planned) -> str:
+    """The plan for a person."""
+    plan = one.plan
+    service = plan.scenario.service
+    speed = f"sped up {plan.speed:.3g}x" if plan.speed != 1 else "in real time"
+    real = text.seconds(real_seconds(one))
+    lines = [
+        f"{one.name} · local: {engine_text()} · {speed} · seed {plan.settings.seed}",
+        "",
+        f"takes      about {real} of real time; a rollout of about {text.seconds(plan.expected_seconds)} "
+        f"of scenario time, {text.seconds(plan.scenario.horizon_seconds)} at most",
+        f"replicas   {service.replicas} processes of the stable revision, as many of the canary at most; Envoy before "
+        "them; all on 127.0.0.1, on ports that the kernel gives",
+        f"traffic    {plan.peak_per_second / plan.speed:,.4g} requests a second of the scenario at most: "
+        f"{plan.peak_per_second:,.4g} a real second",
+        f"baseline   {text.seconds(plan.lead_seconds)} of real time before the rollout",
+    ]
+    for fault in plan.faults:
+        labels = f" ({'; '.join(fault.labels)})" if fault.labels else ""
+        lines.append(f"fault      {fault_text(fault)}, by the {fault.engine}{labels}")
+    if not plan.faults:
+        lines.append("fault      none: a control")
+    lines += [f"expects    {_expected(each)}" for each in expectations(one)] or ["expects    nothing of this strategy"]
+    lines.append("undo       faults are taken back, every process ended, every file but the journal removed")
+    lines += [f"mind       {label}" for label in plan.labels]
+    if plan.problems:
+        lines += ["", "Refused:", *(f"  {problem}" for problem in plan.problems)]
+    return "\n".join(map(text.safe, lines))
+
+
+def plan_document(one: Planned) -> dict[str, Any]:
+    """The plan for a program."""
+    plan = one.plan
+    found: dict[str, Any] = plain(
+        {
+            "scenario": one.question.name,
+            "variant": one.question.variant,
+            "strategy": plan.name,
+            "world": "local",
+            "engine": engine_text(),
+            "speed": plan.speed,
+            "seed": plan.settings.seed,
+            "real_seconds": real_seconds(one),
+            "expected_seconds": plan.expected_seconds,
+            "horizon_seconds": plan.scenario.horizon_seconds,
+            "replicas": plan.scenario.service.replicas,
+            "peak_requests_per_real_second": plan.peak_per_second,
+            "faults": [
+                {
+                    "kind": fault.kind,
+                    "on": list(fault.revisions),
+                    "text": fault_text(fault),
+                    "engine": fault.engine,
+                    "labels": list(fault.labels),
+                }
+                for fault in plan.faults
+            ],
+            "expects": [_expected(each) for each in expectations(one)],
+            "labels": list(plan.labels),
+            "problems": list(plan.problems),
+        }
+    )
+    return found
+
+
+def expectations(one: Planned) -> list[Expectation]:
+    """What the file expects of this strategy."""
+    return [each for each in one.question.expectations if each.strategy == one.plan.name]
+
+
+def real_seconds(one: Planned) -> float:
+    """About how long the drill takes: baseline, rollout, windows of recovery."""
+    plan = one.plan
+    return plan.lead_seconds + plan.expected_seconds / plan.speed + 5 * plan.window_seconds
+
+
+def _expected(each: Expectation) -> str:
+    low, high = each.between
+    return f"{each.statistic} of {each.column} is {low:g} to {high:g}"
