@@ -54,6 +54,8 @@ class Rule:
         failure_limit: failing measurements that are tolerated.
         count: measurements after which it passes; None: it goes on.
         full_window: whether the first measurement waits for a whole window.
+        delay_seconds: before the first measurement, as the scenario says; the bench measures from the first interval
+            on where that is less than a window.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Rule:
     failure_limit: int
     count: int | None
     full_window: bool
+    delay_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

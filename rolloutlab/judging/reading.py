@@ -59,8 +59,10 @@ def read_bench(path: str | Path, asked: Asked) -> Bench:
     look = _look(asked.look)
     file = find(path)
     loaded = load_scenario(file, overrides=asked.overrides)
-    scenario, notes = loaded.scenario, list[str]()
-    name, words = _strategy(loaded, asked)
+    name, words, patch, told = _strategy(loaded, asked)
+    if patch:  # what is asked for wins over the manifest, which wins over the file
+        loaded = load_scenario(file, overrides={**patch, **asked.overrides})
+    scenario, notes = loaded.scenario, [line for line in told if line.startswith("metric")]
     canary = words.canary if words is not None else None
     weight = _weight(canary, name, asked, loaded, notes)
     rate = _rate(scenario, notes)
@@ -80,6 +82,9 @@ def read_bench(path: str | Path, asked: Asked) -> Bench:
     for rule in own.rules:
         window, covered = duration_text(rule.window_seconds), duration_text(rule.covered_seconds)
         notes.append(f"{rule.name}: a rate over {window} rests on {covered} of traffic (a scrape each {scrape})")
+        if rule.interval_seconds < rule.delay_seconds < rule.window_seconds:
+            first, said = duration_text(rule.interval_seconds), duration_text(rule.delay_seconds)
+            notes.append(f"{rule.name}: measures from {first} on (the scenario says {said})")
     if own.skipped:
         notes.append(f"no rule is made of {', '.join(own.skipped)}: judges here see counts of errors of the canary")
     metrics = scenario.metrics
@@ -149,19 +154,22 @@ def _missing(loaded: Loaded, path: tuple[Key, ...], problem: str, got: object) -
 # --- strategy and weight -----------------------------------------------------------------------------------------
 
 
-def _strategy(loaded: Loaded, asked: Asked) -> tuple[str, StrategyWords | None]:
+_Strategy = tuple[str, StrategyWords | None, Mapping[str, Any], tuple[str, ...]]
+
+
+def _strategy(loaded: Loaded, asked: Asked) -> _Strategy:
     """The strategy whose weight and rules are taken: the one asked for, or the first with a canary."""
     names = loaded.scenario.strategies
     if asked.strategy is not None:
         if asked.strategy not in names:
             place = Place(str(loaded.path))
             raise unknown(asked.strategy, names, field="--strategy", place=place, what="strategy")
-        return asked.strategy, words_of(loaded, asked.strategy, asked.bind)
+        return asked.strategy, *words_of(loaded, asked.strategy, asked.bind)
     for name in names:
-        words = words_of(loaded, name, asked.bind)
+        words, patch, told = words_of(loaded, name, asked.bind)
         if words is not None and words.canary is not None:
-            return name, words
-    return "", None
+            return name, words, patch, told
+    return "", None, {}, ()
 
 
 def _weights(canary: CanaryWords | None) -> Iterator[float]:

@@ -34,8 +34,13 @@ class Own:
         return found[0] if found else None
 
 
-def words_of(loaded: Loaded, name: str, bind: Mapping[str, str]) -> StrategyWords | None:
+def words_of(
+    loaded: Loaded, name: str, bind: Mapping[str, str]
+) -> tuple[StrategyWords | None, Mapping[str, Any], tuple[str, ...]]:
     """The words of one strategy of a file, of its manifest where it names one; None for one in Python.
+
+    Returns:
+        Also what the manifest says of the service, as overrides, and what was assumed for it.
 
     Raises:
         ScenarioErrors: everything wrong with the entry, and with the manifest that it names.
@@ -43,11 +48,11 @@ def words_of(loaded: Loaded, name: str, bind: Mapping[str, str]) -> StrategyWord
     entry, _ = loaded.root.nearest(("strategies", name))
     words = strategy_words(entry, ("strategies", name))
     if words.manifest is None:
-        return words if words.python is None else None
+        return (words if words.python is None else None), {}, ()
     alone = loaded.scenario.model_copy(update={"strategies": {name: loaded.scenario.strategies[name]}})
     built = build_strategies(alone, base_dir=loaded.path.parent, where=loaded.root, bind=bind)
     imported = built.imported[name]
-    return strategy_words(from_plain(imported.words, imported.place), ())
+    return strategy_words(from_plain(imported.words, imported.place), ()), built.patch, built.assumed
 
 
 def own_of(name: str, words: StrategyWords | None, scenario: Scenario, *, look_seconds: float) -> Own:
@@ -100,6 +105,7 @@ def _rule(name: str, metric: MetricWords, scenario: Scenario, look_seconds: floa
         failure_limit=metric.failure_limit,
         count=(metric.count or None) if metric.interval_seconds is not None else 1,
         full_window=metric.initial_delay_seconds >= asks.window_seconds,
+        delay_seconds=metric.initial_delay_seconds,
     )
 
 

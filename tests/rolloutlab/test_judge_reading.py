@@ -192,6 +192,13 @@ def rate(which: str, window: str) -> str:
         (f"{rate(FAILED, '4m')} / {rate('', '2m')}", "result[0] <= 0.04", None),
         (f"{rate('', '4m')} / {rate('', '4m')}", "result[0] <= 0.04", None),
         (f"{rate(FAILED, '4m')} / {rate('', '4m')}", "result[0] >= 0.04", None),
+        (f"{rate(FAILED, '4m')} / {rate(SUCCEEDED, '4m')}", "result[0] <= 0.04", None),
+        (f"{rate(FAILED, '4m').replace('canary', 'stable')} / {rate('', '4m')}", "result[0] <= 0.04", None),
+        (
+            f"{rate(FAILED, '4m').replace('sum(', 'sum by (pod) (')} / {rate('', '4m')}",
+            "result[0] <= 0.04",
+            None,
+        ),
         ("sum(up)", "result[0] >= 0.95", None),
     ],
 )
@@ -208,6 +215,21 @@ def test_promql_that_is_a_ratio_of_errors_becomes_a_rule(
         [(pytest.approx(rule[0]), rule[1])] if rule else []
     )
     assert any("no rule is made of mine" in line for line in found.assumed) is (rule is None)
+
+
+def test_the_rule_of_a_manifest_in_promql_is_on_the_bench(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[2] / "scenarios" / "manifests"
+    text = FILE[: FILE.index("strategies:")] + (
+        f"strategies:\n  shop: {{from: {folder / 'checkout-rollout.yaml'}, "
+        f"templates: [{folder / 'checkout-analysis.yaml'}]}}\n"
+    )
+    found = bench(tmp_path, text)
+    (rule,) = found.rules
+    assert (rule.name, rule.line, rule.window_seconds) == ("shop/success-rate", pytest.approx(0.02), 300.0)
+    assert (rule.failure_limit, rule.interval_seconds, rule.full_window) == (2, 60.0, False)
+    assert found.share == 0.05
+    assert "shop/success-rate: measures from 1m on (the scenario says 2m)" in found.assumed
+    assert "metrics: pod_template_hash=canary in a query is taken as the canary revision" in found.assumed
 
 
 def test_a_judge_of_the_scenario_is_there_as_it_looks(tmp_path: Path) -> None:
