@@ -20,13 +20,12 @@ from sim.model import Model
 from sim.pod_ring import PodRing
 from sim.shapes import Counter, Shape, evidence, shape_of, typed_shape, value_of
 from sim.sight import Sight
-from strategies.drive import BadEffect
 from strategies.effects import Ask, CountsQuery, Measured, PromQuery, Query
 from strategies.metrics.exported import Exported, selected
 from strategies.metrics.series import NAME, Matcher
 
 if TYPE_CHECKING:
-    from strategies.metrics.promql import Vector
+    from strategies.metrics.promql import PromqlError, Vector
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -236,30 +235,35 @@ class Store:
     def _general(
         self, ask: PromQuery, rows: IntArray, now_us: IntArray, k: int, at_seconds: list[float]
     ) -> list[Measured]:
-        found = self._evaluated(ask, rows, now_us, k)
-        if isinstance(found, np.ndarray):
-            return [Measured(at, v, result=v) for at, v in zip(at_seconds, found.tolist(), strict=True)]
+        found, failures = self._evaluated(ask, rows, now_us, k)
         answers = []
         for row, at in enumerate(at_seconds):
+            if row in failures:
+                answers.append(Measured(at, None, error=failures[row].problem))
+                continue
+            if isinstance(found, np.ndarray):
+                number = found[row].item()
+                answers.append(Measured(at, number, result=number))
+                continue
             numbers = found.numbers(row)
             answers.append(Measured(at, numbers[0] if numbers else None, result=numbers))
         return answers
 
-    def _evaluated(self, ask: PromQuery, rows: IntArray, now_us: IntArray, k: int) -> Vector | FloatArray:
+    def _evaluated(
+        self, ask: PromQuery, rows: IntArray, now_us: IntArray, k: int
+    ) -> tuple[Vector | FloatArray, dict[int, PromqlError]]:
+        """The answer of each row, and the error of those in which Prometheus would fail."""
         from strategies.metrics import promql
 
         query = self.model.asked.parsed[ask]
-        try:
-            found = promql.evaluate(query, self.sight(rows, now_us, k), now_us // 1000)
-        except promql.PromqlError as error:
-            raise BadEffect(f"the query {ask.text!r} fails as Prometheus would let it fail: {error.problem}") from None
-        return found.values if isinstance(found, promql.Scalar) else found
+        found, failures = promql.evaluate_each(query, self.sight(rows, now_us, k), now_us // 1000)
+        return found.values if isinstance(found, promql.Scalar) else found, failures
 
     def _of_pods(
         self, query: Query, rows: IntArray, now_us: IntArray, k: int
     ) -> tuple[FloatArray, IntArray, IntArray, BoolArray]:
         """A typed question answered by the evaluator from pods' own series; returns as `answer` does."""
-        found = self._evaluated(typed_text(query, self.facts), rows, now_us, k)
+        found, _ = self._evaluated(typed_text(query, self.facts), rows, now_us, k)
         assert not isinstance(found, np.ndarray), "a typed question is a vector"
         value, empty = np.full(rows.size, np.nan), np.ones(rows.size, dtype=bool)
         for values, kept in zip(found.values, found.kept, strict=True):

@@ -280,8 +280,9 @@ class Measured:
 
     `value` is None when no series existed (an empty vector), NaN for 0/0; `requests` and `errors` are the counts of
     the window, None when there was no series or nobody counted. `result` is the whole answer where one number does not
-    hold it: numbers, strings, lists and mappings as in JSON. Slotted but not frozen: one is made per look of each
-    replication.
+    hold it: numbers, strings, lists and mappings as in JSON. `error` is not empty when there is no answer because the
+    question failed (a query that matches many to many, a Prometheus that cannot be reached), and says why. Slotted but
+    not frozen: one is made per look of each replication.
     """
 
     at_seconds: float
@@ -289,6 +290,7 @@ class Measured:
     requests: int | None = None
     errors: int | None = None
     result: Any = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,9 @@ def _import(
     patch = {"service": {**({"name": main.name} if main.name else {}), **facts}}
     if main.kind == "Rollout" and root.node.nearest(_NGINX)[1] == len(_NGINX):
         patch["router"] = {"noEndpoints": "fallback"}
+    services = _services(root.node)
+    if len(services) == 2:
+        patch["metrics"] = {"services": services}
     return Imported(
         kind="Rollout" if main.kind == "Rollout" else "Deployment",
         name=main.name or path.stem,
@@ -104,6 +107,17 @@ def _import(
         names=frozenset(library.names),
         queries=library.queries,
     )
+
+
+def _services(rollout: Node) -> dict[str, str]:
+    """Names of the Services that each revision of a canary has alone: a query may tell revisions apart by them."""
+    found = {}
+    for revision in ("canary", "stable"):
+        path = ("spec", "strategy", "canary", f"{revision}Service")
+        node, steps = rollout.nearest(path)
+        if steps == len(path) and isinstance(node.value, str):
+            found[revision] = node.value
+    return found
 
 
 def _main(documents: list[Document], path: Path) -> Document:

@@ -69,6 +69,8 @@ def _measurements(metric: Metric, measure: Effect) -> Program:
         while True:
             look: Measured = yield measure
             try:
+                if look.error:
+                    raise ConditionError(look.error)
                 verdict = verdict_of(look)
             except ConditionError as error:
                 errors += 1

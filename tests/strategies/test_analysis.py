@@ -634,3 +634,12 @@ def test_an_analysis_needs_a_metric_and_a_condition_a_known_operator() -> None:
         Condition("=>", 1.0)
     with pytest.raises(ValueError, match="threshold must be a number"):
         Condition("<", NAN)
+
+
+@pytest.mark.parametrize("conditions", [{}, {"success": None}, {"success": None, "failure": Condition(">", 0.5)}])
+def test_a_question_that_fails_is_an_error_whatever_the_conditions(conditions: dict[str, Any]) -> None:
+    world = World([Measured(0.0, None, error="many-to-many matching")] * 9)
+    end = world.play(one(**conditions))
+    assert end.startswith("Abort errors: 5 consecutive errors > consecutiveErrorLimit 4")
+    assert "many-to-many matching" in end
+    assert world.times == [0, 10, 20, 30, 40]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.imports.manifest import import_manifest
+from scenarios.imports.manifest import Imported, import_manifest
 
 MANIFESTS = Path(__file__).parents[3] / "scenarios" / "manifests"
 BIND = {"success-rate": "success_ratio:canary", "latency-p95": "latency_p95:canary"}
@@ -29,3 +29,29 @@ def test_other_routers_answer_503(tmp_path: Path, router: str) -> None:
     text = (MANIFESTS / "checkout-rollout.yaml").read_text(encoding="utf-8")
     text = text.replace("nginx:\n          stableIngress: checkout", router)
     assert "router" not in _imported(text, tmp_path).patch  # type: ignore[attr-defined]
+
+
+def test_the_services_of_a_canary_name_its_revisions(tmp_path: Path) -> None:
+    both = imported_with(tmp_path, "canaryService: shop-canary\n      stableService: shop-stable")
+    assert both.patch["metrics"] == {"services": {"canary": "shop-canary", "stable": "shop-stable"}}
+    assert "metrics" not in imported_with(tmp_path, "canaryService: shop-canary").patch
+
+
+def imported_with(tmp_path: Path, words: str) -> Imported:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(
+        f"""
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {{name: shop}}
+spec:
+  replicas: 2
+  template: {{spec: {{containers: [{{name: c, image: x}}]}}}}
+  strategy:
+    canary:
+      {words}
+      trafficRouting: {{istio: {{virtualService: {{name: vs}}}}}}
+      steps: [{{setWeight: 20}}]
+"""
+    )
+    return import_manifest(path)
