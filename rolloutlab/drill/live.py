@@ -106,7 +106,8 @@ class Lines:
         """Hear what happens."""
         step = self._state.hear(happening)
         if step is not None and step.kind != "pods":
-            self._write(step.at_seconds, step.kind, step.text)
+            said = {True: ", bad", False: ", good"}.get(step.bad, "") if step.kind == "look" else ""  # type: ignore[call-overload]
+            self._write(step.at_seconds, step.kind, step.text + said)
         elif (
             happening.kind == "traffic"
             and self._clock() >= self._next

@@ -139,6 +139,7 @@ def moment_texts(moment: Moment) -> tuple[str, str]:
 
 def signed(value: float) -> str:
     """Seconds with two decimals and a real minus."""
+    value = round(value, 2)
     return f"{'−' if value < 0 else ''}{abs(value):,.2f}"
 
 
