@@ -28,18 +28,23 @@ def text_of(result: Calibration, *, full: bool = False, assumptions: bool = Fals
         full: with operating curves and segments; those of a single judge are always there.
         assumptions: with every choice that the numbers rest on.
     """
-    parts = [_heading(result)]
+    parts = [_safe(_heading(result))]
     if len(result.complete) > 1:
         parts.append(across(result))
     for bench in result.complete:
         cards = result.of(bench)
-        parts.append(bench_heading(bench))
+        parts.append(_safe(bench_heading(bench)))
         parts.append(glance(bench, cards))
         if full or len(cards) == 1:
             parts += [curves(bench, cards), seconds(cards)]
-        parts.append("\n".join(verdicts(bench, cards)))
-    parts.append(_ending(result, assumptions=assumptions))
-    return "\n\n".join("\n".join(map(text.safe, part.split("\n"))) if part else "" for part in parts)
+        parts.append(_safe("\n".join(verdicts(bench, cards))))
+    parts.append(_safe(_ending(result, assumptions=assumptions)))
+    return "\n\n".join(parts)
+
+
+def _safe(lines: str) -> str:
+    """Lines from files of others; a table makes its own cells safe, and may be bold."""
+    return "\n".join(map(text.safe, lines.split("\n")))
 
 
 def _heading(result: Calibration) -> str:

@@ -192,6 +192,14 @@ def test_the_page_needs_nothing_else_and_can_be_walked(run: Run, tmp_path: Path)
     assert len(html.encode()) < 2_000_000
 
 
+def test_a_terminal_gets_bold_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rolloutlab.grid.bold", lambda: True)
+    words = [*FAST, "--judge", "ripr"]
+    found = CliRunner().invoke(main, words, prog_name="rolloutlab", color=True)
+    assert "\x1b[1mjudge" in found.stdout
+    assert "�" not in found.stdout
+
+
 def test_words() -> None:
     assert [percent(value) for value in (0.05, 0.0123, 0.000123, 1.0)] == ["5 %", "1.2 %", "0.012 %", "100 %"]
     assert times(2.61) == "2.6 times"

@@ -17,6 +17,7 @@ from rolloutlab.judging.draw import draw
 from rolloutlab.judging.entrant import Entrant
 from rolloutlab.judging.result import Calibration
 from rolloutlab.judging.segments import segments
+from rolloutlab.judging.show import text_of
 from rolloutlab.judging.study import Plan, cards, run
 from rolloutlab.judging.words import best_of, verdicts
 from strategies.judges import make
@@ -224,6 +225,15 @@ def test_an_interrupted_run_keeps_the_benches_that_are_complete() -> None:
     assert result.exit_code == 130
     assert result.stopped == "interrupted: holds 1 of 2 benches"
     assert [one["scenario"] for one in result.document()["results"]] == ["tiny"]
+
+
+def test_letters_of_the_input_can_do_nothing_to_a_terminal() -> None:
+    evil = replace(BENCH, title="\x1b[31mred", name="a\x07", assumed=("\x1b[2J",))
+    result = Calibration([evil], cards(Plan(evil, (lindon_malek(),), 16), seed=1, jobs=1), 16, 1)
+    told = text_of(result, full=True, assumptions=True)
+    assert "\x1b" not in told
+    assert "\x07" not in told
+    assert "red" in told
 
 
 def test_progress_reaches_the_total() -> None:
