@@ -388,8 +388,7 @@ P = "s.yaml:4"
         ),
         (
             "blueGreen: {prePromotionAnalysis: {metrics: []}}",
-            f"{P}:40 strategies.one.blueGreen.prePromotionAnalysis.metrics: expected at least 1 item, got a list of 0 "
-            "items",
+            f"{P}:17 strategies.one.blueGreen.prePromotionAnalysis: expected metrics or a judge, got neither",
         ),
         (
             "rollingUpdate: {}\nanalysis: {metrics: [{name: a, measure: eror_ratio}]}",
