@@ -177,6 +177,7 @@ class Judged(Event):
 
     verdict: str
     exit_code: int
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +290,7 @@ class Drill:
     verdict: Judged | None = None
     left: tuple[str, ...] = ()
     resumed: int = 0
+    torn: bool = False  #: its harness was killed while the strategy was at work, so that times hold that gap
     swept: Swept | None = None
 
     @classmethod
@@ -450,6 +452,7 @@ class Drill:
                 self.steady = None
                 return [Command(Do.START)]
             case Phase.ROLL_OUT | Phase.INJECT | Phase.OBSERVE if self.ended is None:
+                self.torn = True
                 again = [Command(Do.INJECT, fault=fault) for fault in sorted(self.asked)]
                 stop = [Command(Do.STOP, reason="resumed to be undone")] if event.undo else []
                 if event.undo:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+import numpy as np
 
 from chaos import results, verdict
 from chaos.drill import Drill
@@ -59,6 +61,8 @@ def judged(known: Gathered) -> Judgement:
     if drill.began is not None:
         ended = drill.ended.at if drill.ended is not None else None
         measured = results.measurements(timeline, drill.outcome, ended=ended, pods=known.pods)
+        if drill.torn:
+            measured = {name: value for name, value in measured.items() if not name.endswith("_seconds")}
     whole = timeline.speed * (known.until - timeline.began) >= plan.scenario.horizon_seconds and not drill.resumed
     if whole:
         measured |= results.until_horizon(
@@ -84,6 +88,14 @@ def judged(known: Gathered) -> Judgement:
         doubts=_doubts(known),
     )
     return Judgement(timeline, facts, verdict.judge(facts), effects)
+
+
+def judged_before(known: Gathered) -> Judgement:
+    """The same for a drill whose verdict stands in its journal: that one counts, what it rested on may be gone."""
+    found, told = judged(known), known.drill.verdict
+    if told is None or told.verdict == found.verdict.word.value:
+        return found
+    return replace(found, verdict=verdict.Verdict(verdict.Word(told.verdict), told.reasons, found.verdict.checks))
 
 
 def timeline_of(known: Gathered) -> Timeline:
@@ -154,9 +166,17 @@ def _harm(plan: Plan) -> str:
 
 def _doubts(known: Gathered) -> tuple[str, ...]:
     """Why figures of traffic are not to be trusted."""
-    if known.load is None:
-        return ("the load generator left no report",) if known.drill.began is not None else ()
-    return tuple(f"traffic: {problem}" for problem in known.load.get("problems", ()))
+    if known.drill.began is None:
+        return ()
+    if known.load is not None:
+        return tuple(f"traffic: {problem}" for problem in known.load.get("problems", ()))
+    if not known.drill.resumed:
+        return ("traffic: the load generator left no report",)
+    lag = (known.records["sent_us"] - known.records["intended_us"]) / 1e6  # it was killed before it could report
+    limit = known.plan.max_lag_seconds
+    if len(lag) and float(np.quantile(lag, 0.99)) > limit:
+        return (f"traffic: the generator was late, p99 of its lag is above {limit * 1e3:g} ms",)
+    return ()
 
 
 def _users(known: Gathered) -> int | None:
@@ -207,13 +227,20 @@ def result_of(
         counts=tuple(counts(known.records, slo)),
         series=tuple(bins(known.records, timeline.began, plan.speed, width=length / _BINS, slo_seconds=slo)),
         happenings=tuple(known.happenings),
-        labels=plan.labels,
+        labels=(*plan.labels, *_gap(drill)),
         load=_load(known.load),
         resumed=drill.resumed,
         left=drill.left,
         journal=journal,
         wall_began=wall_began,
     )
+
+
+def _gap(drill: Drill) -> tuple[str, ...]:
+    if not drill.resumed:
+        return ()
+    found = "its harness was killed and it was gone on with: meanwhile there were neither replicas nor traffic"
+    return (f"{found}, so that no time counts as measured" if drill.torn else found,)
 
 
 def _reason(drill: Drill) -> str:

@@ -30,7 +30,6 @@ from chaos.injectors.local import injector_of
 from chaos.journal import Journal, JournalError
 from chaos.lives import Lives
 from chaos.load.config import Load, Users
-from chaos.local.pods import Pod
 from chaos.local.processes import Process
 from chaos.local.runs import Run
 from chaos.local.world import LocalWorld
@@ -65,7 +64,6 @@ _LOAD_SECONDS: Final = 15.0  #: real time within which the generator must have b
 _END_SECONDS: Final = 4.0  #: real time that it may take to end
 _RECOVER_SECONDS: Final = 8.0
 _MOST_HAPPENINGS: Final = 20_000
-_MAX_LAG_SECONDS: Final = 0.1
 
 
 class LiveDrill:
@@ -123,6 +121,8 @@ class LiveDrill:
         self._loop = asyncio.get_running_loop()
         handled = self._handle_signals()
         self.drill = Drill.of(self._old_events)
+        if self.drill.began is not None:
+            self.clock.began = self.drill.began
         try:
             if self._old_events:
                 self.post(d.Resumed(at=time.monotonic(), undo=undo))
@@ -237,7 +237,7 @@ class LiveDrill:
             plan.scenario,
             self.clock,
             seed=plan.settings.seed,
-            settings=self._settings,
+            settings=self._board.settings,
             person=self._person,
             failed=self._failed,
             tell=self._told,
@@ -246,16 +246,6 @@ class LiveDrill:
         if any(isinstance(each.fault, MemoryLeakFault) for each in plan.faults):
             self._board.around = dataclasses.replace(self._board.around, resident_mib=self._resident_mib())
         self._injectors = {each.number: injector_of(each, world, self._board) for each in plan.faults}
-
-    def _settings(self, pod: Pod) -> dict[str, Any]:
-        """What a process is told beside what the scenario's service says: its metrics, its threads, its faults."""
-        metrics = self.plan.scenario.metrics
-        return {
-            "APP_BIRTHS": metrics.births.codes,
-            "APP_BUCKETS": list(metrics.buckets_seconds),
-            "THREADS": self.plan.scenario.service.threads,
-            **self._board.settings(pod),
-        }
 
     def _resident_mib(self) -> float:
         """What a replica needs without a leak: that of one that runs."""
@@ -284,7 +274,7 @@ class LiveDrill:
             seed=settings.seed + self.drill.resumed,
             max_rate_per_second=max(1.0, 1.01 * plan.peak_per_second),
             max_requests=min(5_000_000, int(2 * duration * plan.peak_per_second) + 10_000),
-            max_lag_seconds=_MAX_LAG_SECONDS,
+            max_lag_seconds=plan.max_lag_seconds,
             users=Users(count=min(users.count, 1_000_000), zipf=users.zipf) if users is not None else None,
             **schedule,
         )
@@ -434,7 +424,9 @@ class LiveDrill:
         self._judgement = facts.judged(self._known)
         said = self._judgement.verdict
         self._happened("verdict", "drill", verdict=said.word.value, reason=said.reasons[0] if said.reasons else "")
-        self.post(d.Judged(at=time.monotonic(), verdict=said.word.value, exit_code=said.exit_code))
+        self.post(
+            d.Judged(at=time.monotonic(), verdict=said.word.value, exit_code=said.exit_code, reasons=said.reasons)
+        )
 
     async def _end_load(self) -> None:
         """End the traffic, so that its report is there."""
@@ -455,7 +447,9 @@ class LiveDrill:
     def _gathered(self, until: float) -> facts.Gathered:
         plan, began = self.plan, self.clock.began
         records = self.tail.all()
-        kept = records[records["done_us"] <= until * 1e6]
+        if self._load is None and len(records):  # the traffic ended with the harness that was killed
+            until = min(until, int(records["done_us"][-1]) / MICROSECONDS)
+        kept = records[records["done_us"] <= until * MICROSECONDS]
         seen = Seen(
             records=kept,
             began=began,
@@ -545,8 +539,10 @@ class LiveDrill:
         await self._stop_world()
 
     def _result(self) -> DrillResult:
-        assert self._known is not None
-        assert self._judgement is not None
+        if self._known is None or self._judgement is None:  # it was judged before the harness was killed
+            self.tail.read()
+            self._known = self._gathered(self.drill.observed_until or time.monotonic())
+            self._judgement = facts.judged_before(self._known)
         return facts.result_of(
             self._known,
             self._judgement,
@@ -563,18 +559,32 @@ class LiveDrill:
         began = self.drill.began
         assert began is not None
         self.clock.began = began
-        self.world = None
         for number in sorted(self.drill.asked):
             if self.plan.faults[number].engine == "application":
                 self._board.begin(
                     self.plan.faults[number]
                 )  # before the first process starts: none is healthy by chance
+        self._remember()
         await self._bring_up()
         await self._last_orders()
         await self._send(lead_seconds=began - time.monotonic())
         self._guards.start()
         self._begin(self._watch())
         await self._roll_out()
+
+    def _remember(self) -> None:
+        """Post what the strategy decided when the harness was killed before it could say so."""
+        if self.drill.decided is not None:
+            return
+        for entry in self._entries:
+            at = self.clock.real(entry.at_us)
+            match entry.kind, entry.what:
+                case "effect", Undo(reason):
+                    self.post(d.Decided(at=at, lo=at, outcome="rolled_back", reason=reason))
+                case "effect", Promote():
+                    self.post(d.Decided(at=at, lo=at, outcome="promoted"))
+                case "answer", DeadlinePassed():
+                    self.post(d.Decided(at=at, lo=at, outcome="stalled", reason="the progress deadline passed"))
 
     async def _last_orders(self) -> None:
         """Give the last orders about pods and traffic again, pods first; traffic comes when they are there."""

@@ -14,7 +14,7 @@ from chaos import preflight, rates
 from chaos.faults import FaultPlan, ProcessFault, planned
 from chaos.guards import Limits
 from scenarios.build import build_strategies
-from scenarios.errors import pick
+from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
 from scenarios.schema import Scenario, Severity
 from scenarios.units import duration_text
@@ -50,6 +50,14 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     state: Path | None = None
     keep_traffic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.speed is not None and not 0 < self.speed < math.inf:
+            raise ValueError(f"speed must be above 0, got {self.speed}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if self.clients is not None and not 1 <= self.clients <= 2000:
+            raise ValueError(f"clients must lie in 1..2000, got {self.clients}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +117,11 @@ class Plan:
         return _steps(self.scenario, self.traffic_seed, lead_seconds, self.speed)
 
     @property
+    def max_lag_seconds(self) -> float:
+        """How late the generator may be (p99): so little that its own lag makes no response slow."""
+        return min(max(self.scenario.slo.latency_seconds / 4, 0.05), 0.25)
+
+    @property
     def peak_per_second(self) -> float:
         """Requests per real second, at most."""
         return rates.peak(self.steps)
@@ -130,7 +143,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         loaded = load_scenario(
             source.path, variant=source.variant, overrides=overrides, allow_python=source.allow_python
         )
-    strategy = pick(name, built.strategies, field="strategy")
+    try:
+        strategy = pick(name, built.strategies, field="strategy")
+    except ScenarioError as error:
+        raise ScenarioErrors([error]) from None
     scenario = loaded.scenario
     rng = np.random.default_rng([settings.seed, 5])  # no stream of another part of the drill
     bad, severity = bool(rng.random() < scenario.release.bad) and bool(scenario.faults), _severity(scenario, rng)

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
+import shutil
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from chaos import journal
 from chaos.faults import ProcessFault
@@ -25,7 +30,8 @@ from chaos.results import DrillResult
 from chaos.world import WorldError
 from scenarios.errors import ScenarioErrors
 
-RESULT = "drill.json"  #: in the folder `result` of a run
+RESULT: Final = "drill.json"  #: in the folder `result` of a run
+_PATIENCE_SECONDS: Final = 5.0
 
 
 def drill(plan: Plan, *, tell: Tell | None = None, signals: bool = False) -> DrillResult:
@@ -67,11 +73,34 @@ def resume(run_dir: Run, *, undo: bool = False, tell: Tell | None = None, signal
     plan = planned_by(recorded.header)
     if recorded.header.get("boot") != journal.boot_id():
         raise JournalError(f"{path}: the machine was started anew since; nothing of this drill is left to go on with")
+    _end_remains(run_dir)
     run_dir.adopt()
     with Journal.append_to(path, recorded) as written:
         live = LiveDrill(plan, run_dir, written, entries=recorded.entries, tell=tell, signals=signals)
         result = asyncio.run(live.go(undo=undo))
     return _kept(result, run_dir)
+
+
+def _end_remains(run_dir: Run) -> None:
+    """End what the dead harness left running, and remove its files but the traffic that was measured.
+
+    Raises:
+        WorldError: a process of it cannot be ended.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while alive := run_dir.processes():
+        if time.monotonic() > deadline:
+            raise WorldError(f"run {run_dir.id}: processes {alive} of the dead harness cannot be ended")
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+    for name in run_dir.leftovers():
+        left = run_dir.path / name
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        elif not name.startswith("traffic-"):
+            left.unlink()
 
 
 def header(plan: Plan) -> dict[str, Any]:
