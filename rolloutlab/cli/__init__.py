@@ -13,6 +13,10 @@ COMMANDS = {
     "predict": ("predict", "Say what a manifest would do to a release, good or bad."),
     "judge": ("judge", "Say how often each judge is wrong, how late, and how far from the limit."),
     "samplesize": ("samplesize", "Say how many requests it takes to see a change."),
+    "drill": ("drill", "Roll out for real on this machine, with faults, and measure."),
+    "calibrate": ("calibrate", "Hold what was predicted against what drills measured."),
+    "abort": ("abort", "Stop drills that are running, in good order."),
+    "sweep": ("sweep", "Clear what killed drills left behind."),
     "demo": ("demo", "Compare rolling, blue-green and canary over five releases."),
     "scenarios": ("scenarios", "List, show and validate scenario files."),
     "schema": ("schema", "Print the JSON Schema of scenario files."),
@@ -45,5 +49,5 @@ def main() -> None:
     """Know what a rollout will do to your users before you apply it.
 
     Results go to stdout; progress and warnings to stderr. Exit codes: 0 as expected, 1 an expectation fails, 2 bad
-    input, 5 too little evidence, 130 interrupted (what is complete is printed).
+    input, 3 refused, 4 clean-up incomplete, 5 too little evidence, 130 interrupted (what is complete is printed).
     """

@@ -1,4 +1,4 @@
-"""What `drill` does with its options: plan or run, print, write files, end with the exit code."""
+"""What `drill` and `calibrate` do with their options: plan or run, print, write files, end with the exit code."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rolloutlab.text import safe
 
 if TYPE_CHECKING:
     from rolloutlab.drill.door import Wanted
+    from rolloutlab.drill.record import Record
     from rolloutlab.drill.result import Drills
 
 REFUSED: Final = 3
@@ -130,3 +131,79 @@ def run_and_print(wanted: Wanted, files: Files, output: str, *, quiet: bool, ass
     for warning in result.warnings:
         click.echo(f"warning: {safe(warning)}", err=True)
     click.get_current_context().exit(result.exit_code)
+
+
+def calibrate_and_print(
+    wanted: Wanted,
+    parameters: tuple[str, ...],
+    fit_to: int,
+    *,
+    journals: tuple[str, ...],
+    keep: str | None,
+    runs: int,
+    output: str,
+    quiet: bool,
+    html: str | None,
+) -> None:
+    """Do the drills, or read their journals; hold the model against them; print, and end with the exit code."""
+    from rolloutlab.calibration import calibrated, text_of
+    from rolloutlab.drill.door import planned
+    from rolloutlab.grid import terminal
+    from rolloutlab.question import Asked
+
+    seed = wanted.settings.seed
+    again = options.typed(runs=runs, seed=seed)
+    (first,) = planned(wanted)
+    if html is not None:
+        check_writable(html)
+    drills = _read_or_run(wanted, journals, keep, quiet=quiet, again=again)
+    asked = Asked(
+        path=wanted.path,
+        variant=wanted.variant,
+        overrides=wanted.overrides,
+        strategies=(first.plan.name,),
+        bind=wanted.bind,
+        strict=wanted.strict,
+        allow_python=wanted.allow_python,
+    )
+    result = calibrated(
+        asked,
+        drills.drills,
+        fit_to=fit_to,
+        parameters=parameters,
+        runs=runs,
+        seed=seed,
+        inputs=drills.inputs,
+        again=again,
+    )
+    try:
+        if html is not None:
+            click.echo(f"wrote {safe(str(result.report(html)))}", err=True)
+    finally:
+        click.echo(result.json() if output == "json" else text_of(result), color=True if terminal() else None)
+    for warning in result.warnings:
+        click.echo(f"warning: {safe(warning)}", err=True)
+    click.get_current_context().exit(result.exit_code)
+
+
+def _read_or_run(wanted: Wanted, journals: tuple[str, ...], keep: str | None, *, quiet: bool, again: str) -> Drills:
+    """The drills of journals, or new ones, each of which is written down as soon as it is there."""
+    from rolloutlab.drill import journal
+    from rolloutlab.drill.door import drill
+    from rolloutlab.drill.live import view
+    from rolloutlab.drill.result import load
+
+    if journals:
+        found = load(*journals)
+        found.inputs = {"journals": list(journals)}
+        return found
+    folder = Path(keep) if keep is not None else None
+    if folder is not None:
+        check_writable(folder / "drill-001.json")
+
+    def done(record: Record, number: int) -> None:
+        if folder is not None:
+            journal.write(record, folder / f"drill-{number + 1:03}.json")
+
+    with refusals():
+        return drill(wanted, view=None if quiet else view(), signals=True, again=again, done=done)

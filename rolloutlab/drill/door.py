@@ -104,6 +104,7 @@ def drill(
     signals: bool = False,
     inputs: Mapping[str, Any] | None = None,
     again: str = "",
+    done: Callable[[Record, int], None] | None = None,
 ) -> Drills:
     """Run the drills one after the other.
 
@@ -112,6 +113,7 @@ def drill(
         signals: SIGINT, SIGTERM and SIGHUP end a drill in good order (main thread only).
         inputs: more about what was asked, for the result.
         again: the command that gives such drills again.
+        done: given each record and its number as soon as it is there.
 
     Returns:
         The drills that were begun: a refused or interrupted one, or one that left something behind, ends the series.
@@ -126,6 +128,8 @@ def drill(
         for number in range(wanted.repeat):
             here = one if number == 0 else _repeated(one, wanted.settings.seed + number)
             found.append(_run(here, len(found), view, signals=signals, again=again))
+            if done is not None:
+                done(found[-1], len(found) - 1)
             if found[-1].exit_code in _ENDS_A_SERIES:
                 return _drills(found, first, wanted, inputs, again)
     return _drills(found, first, wanted, inputs, again)

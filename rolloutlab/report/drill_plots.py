@@ -16,6 +16,9 @@ from rolloutlab.text import TimeUnit, time_unit
 REVISIONS: Final = {"stable": (COLOURS[0], "-", "o"), "canary": (COLOURS[1], "--", "s")}
 MARK: Final = "#707A86"  #: of moments: a contrast of 3 on white and on black
 _LABEL_ROWS: Final = 4
+_ENOUGH: Final = 60  #: requests of one point of a line
+#: apart, for two metrics may look at one time
+_LOOK_HEIGHTS: Final = {True: 0.2, False: -0.2, None: 0.0}
 _LOOKS: Final = {True: ("X", "bad look"), False: (".", "good look"), None: ("|", "look without an answer")}
 
 
@@ -52,19 +55,32 @@ def weights(axes: Axes, record: Record) -> None:
 def bad_ratio(axes: Axes, record: Record) -> None:
     """Share of bad responses of each revision, by stretches of time."""
     for name, (colour, dash, marker) in REVISIONS.items():
-        found = [
-            (one.at + one.seconds / 2, counts.bad / counts.requests)
-            for one in record.traffic
-            for counts in one.counts
-            if counts.revision == name and counts.requests
-        ]
-        _line(axes, found, name, colour, dash, marker)
+        _line(axes, ratios(record, name), name, colour, dash, marker)
     allowed = record.where.allowed_ratio
     axes.axhline(allowed, color=MARK, linewidth=1, linestyle=":", label="allowed by the objective")
     top = max([axes.get_ylim()[1], 3 * allowed, 0.01])
     axes.set_ylim(-0.03 * top, top)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top > 0.05 else 1))
     axes.set_ylabel("bad responses")
+
+
+def ratios(record: Record, revision: str) -> list[tuple[float, float]]:
+    """Middle of a stretch (scenario seconds) and the share of bad responses in it (0..1).
+
+    Neighbouring stretches are taken together until they hold enough requests for a share to mean something.
+    """
+    found = []
+    start, requests, bad = 0.0, 0, 0
+    for one in record.traffic:
+        counts = next((each for each in one.counts if each.revision == revision), None)
+        if counts is None:
+            continue
+        start = one.at if requests == 0 else start
+        requests, bad = requests + counts.requests, bad + counts.bad
+        if requests >= _ENOUGH:
+            found.append(((start + one.at + one.seconds) / 2, bad / requests))
+            requests = bad = 0
+    return found
 
 
 def latency(axes: Axes, record: Record) -> None:
@@ -105,13 +121,15 @@ def events(axes: Axes, record: Record) -> None:
             at = [step.at_seconds for step in looks if step.bad is bad]
             if at:
                 colour = COLOURS[1] if bad else COLOURS[0] if bad is False else MARK
-                axes.plot(at, [len(rows)] * len(at), marker=marker, linestyle="none", color=colour, label=name)
+                height = len(rows) + _LOOK_HEIGHTS[bad]
+                axes.plot(at, [height] * len(at), marker, color=colour, label=name)
         rows.append("looks")
     decisions = [*record.of_kind("decision")]
     for step in decisions:
         axes.plot([step.at_seconds], [len(rows)], marker="D", color=COLOURS[3], linestyle="none")
         axes.annotate(
-            step.text[:40], (step.at_seconds, len(rows)), textcoords="offset points", xytext=(-8, 0), ha="right",
+            step.text.partition(":")[0][:40], (step.at_seconds, len(rows)), textcoords="offset points",
+            xytext=(-8, 0), ha="right",
             va="center", fontsize=9,
         )  # fmt: skip
     if decisions:
