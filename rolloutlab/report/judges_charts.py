@@ -37,7 +37,7 @@ def headline(groups: Groups, name: str = "limit") -> Chart:
     def draw(axes: Sequence[Axes]) -> None:
         for panel, (bench, cards) in zip(axes, groups, strict=False):
             plots.against_limit(panel, bench, cards)
-            panel.set_title(_title(bench), loc="left")
+            panel.set_title(f"{_title(bench)}\n{plots.lines_of(bench)}", loc="left", fontsize=10)
         for panel in axes[len(groups) :]:
             panel.set_visible(False)
 
@@ -48,7 +48,7 @@ def headline(groups: Groups, name: str = "limit") -> Chart:
         "that every judge takes back the same share of good releases. Solid green line: the limit of any judge that "
         "keeps its promise; dotted: of one that is told the error ratio of a good release. A cross, and ✗, is a judge "
         "that takes back more good releases than allowed: one left of the line has not beaten it, it cries wolf.",
-        svg=_panels(name, draw, groups, "Delay of every judge against the limit", _told(groups), extra=1.1),
+        svg=_panels(name, draw, groups, "Delay of every judge against the limit", _told(groups), extra=1.3),
         twin=Twin(
             ["bench", "judge", "false alarms, 1 h [95 %]", "mean, s", "p50 / p90, s", "× limit", "matched × limit"],
             rows,

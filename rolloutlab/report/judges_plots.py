@@ -24,7 +24,7 @@ _TICKS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
 def against_limit(axes: Axes, bench: Bench, cards: Sequence[Card]) -> None:
-    """Delay of every judge against the limit: mean (mark), p50 to p90 (bar), mean at the matched rate (diamond).
+    """Delay of every judge against the limit (`lines_of` says the two lines): mean (mark), p50 to p90 (bar), mean at the matched rate (diamond).
 
     The false-positive rate of the hour stands at the right of each row.
     """
@@ -47,15 +47,19 @@ def against_limit(axes: Axes, bench: Bench, cards: Sequence[Card]) -> None:
         )  # fmt: skip
     for known, dash in ((False, "-"), (True, ":")):
         limit = bench.limit_seconds(knows_baseline=known)
-        name = f"limit if {percent(bench.p0)} is known" if known else "limit"
-        axes.axvline(limit, linestyle=dash, linewidth=1.6, color=COLOURS[2], label=f"{name}, {in_seconds(limit)} s")
+        axes.axvline(limit, linestyle=dash, linewidth=1.6, color=COLOURS[2])
     axes.set_yticks(range(len(cards)), [marked(card) for card in cards], fontsize=9)
     axes.set_ylim(len(cards) - 0.4, -0.8)
     _seconds(axes, low=bench.limit_seconds(knows_baseline=True) / 2.5, high=1.35 * longest)
     axes.annotate("false alarms, 1 h", (1.01, -0.7), xycoords=("axes fraction", "data"), fontsize=8.5, va="center",
                   annotation_clip=False)  # fmt: skip
     axes.set_xlabel("seconds from the fault to the alarm")
-    axes.legend(loc="center right", fontsize=8.5, framealpha=0.8)
+
+
+def lines_of(bench: Bench) -> str:
+    """What the two lines of a panel are: a legend would lie on the marks."""
+    limit, known = (in_seconds(bench.limit_seconds(knows_baseline=each)) for each in (False, True))
+    return f"limit {limit} s (solid), {known} s if the {percent(bench.p0)} is known (dotted)"
 
 
 def where_it_goes(axes: Axes, bench: Bench, cards: Sequence[Card]) -> None:
