@@ -119,7 +119,7 @@ def pits(model: FloatArray, values: FloatArray) -> FloatArray:
     """
     if not len(model):
         return np.full(len(values), math.nan)
-    low, high = (np.searchsorted(model, values, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    low, high = (np.searchsorted(model, values, side=side) for side in ("left", "right"))
     return np.asarray((low + high) / (2.0 * len(model)), dtype=np.float64)
 
 

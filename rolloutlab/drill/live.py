@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 REVISIONS: Final = ("stable", "canary")
+#: after the words of a look
+_JUDGED: Final[dict[bool | None, str]] = {True: ", bad", False: ", good", None: ""}
 _REDRAW_SECONDS: Final = 0.25
 _TRAFFIC_SECONDS: Final = 10.0  #: real time between two lines about traffic
 _WINDOW: Final = 25  #: counts that a ratio is taken of: about 5 s of real time
@@ -106,8 +108,7 @@ class Lines:
         """Hear what happens."""
         step = self._state.hear(happening)
         if step is not None and step.kind != "pods":
-            said = {True: ", bad", False: ", good"}.get(step.bad, "") if step.kind == "look" else ""  # type: ignore[call-overload]
-            self._write(step.at_seconds, step.kind, step.text + said)
+            self._write(step.at_seconds, step.kind, step.text + _JUDGED[step.bad])
         elif (
             happening.kind == "traffic"
             and self._clock() >= self._next
