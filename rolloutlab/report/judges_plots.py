@@ -24,9 +24,9 @@ _TICKS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 
 
 def against_limit(axes: Axes, bench: Bench, cards: Sequence[Card]) -> None:
-    """Delay of every judge against the limit (`lines_of` says the two lines): mean (mark), p50 to p90 (bar), mean at the matched rate (diamond).
+    """Delay of every judge against the limit: mean (mark), p50 to p90 (bar), mean at the matched rate (diamond).
 
-    The false-positive rate of the hour stands at the right of each row.
+    The false-positive rate of the hour stands at the right of each row; `lines_of` says what the two lines are.
     """
     longest = bench.horizon_seconds - bench.fault_seconds
     for row, card in enumerate(cards):
