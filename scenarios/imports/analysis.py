@@ -7,13 +7,16 @@ Several templates of one analysis become one run, as Argo flattens them (`utils/
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from scenarios.errors import Place
 from scenarios.imports.arguments import declared
 from scenarios.imports.library import Library, TemplateMetric
 from scenarios.imports.metrics import metric_words
 from scenarios.imports.section import Section
+
+#: ValidateAnalysisTemplateWithType of `pkg/apis/rollouts/validation/validation_references.go`
+_ENDLESS: Final = "has an interval and no count, and Argo refuses one that never ends outside of canary.analysis"
 
 
 def analysis_words(owner: Section, library: Library, *, background: bool = False) -> dict[str, Any] | None:
@@ -38,6 +41,8 @@ def analysis_words(owner: Section, library: Library, *, background: bool = False
             metric.section.fail("name", f"a metric {name!r} stands in {seen[name].file}:{seen[name].line} already")
         seen[name] = metric.section.place("name")
         each = metric_words(metric, name, library)
+        if not background and each is not None and metric.section.has("interval") and "count" not in each:
+            metric.section.fail(None, f"metric {name!r} {_ENDLESS}")
         if each is not None and name in dry:
             library.notes.assumed.append(f"metric {name!r} is a dry run and decides nothing ({metric.section.where()})")
             each["dryRun"] = True

@@ -560,6 +560,12 @@ METRIC = "rollout.yaml:34"
             "interval",
         ),
         (
+            ("      count: 10\n", ""),
+            BIND,
+            "rollout.yaml:34:7 spec.metrics[0]: metric 'success-rate' has an interval and no count, and Argo refuses one "
+            "that never ends outside of canary.analysis",
+        ),
+        (
             ("interval: 30s", "interval: 30"),
             BIND,
             "rollout.yaml:35:17 spec.metrics[0].interval: expected a duration such as 30s or 5m (units: ms, s, m, h), "
@@ -600,6 +606,12 @@ def test_an_analysis_is_refused_in_one_line(change: tuple[str, str], bind: dict[
     text = ROLLOUT + TEMPLATE
     assert change[0] in text
     assert refused(text.replace(*change, 1), bind)[0] == line
+
+
+def test_a_background_analysis_may_go_on_for_ever() -> None:
+    text = (ROLLOUT + TEMPLATE).replace("      count: 10\n", "").replace("        - analysis:", "      analysis:")
+    (metric,) = read(text).words["canary"]["analysis"]["metrics"]
+    assert "count" not in metric
 
 
 def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file() -> None:
