@@ -40,6 +40,14 @@ test: setup ## run all tests
 test-fast: setup ## run the tests that are not marked slow
 	@$(PYTEST) -n logical --dist worksteal -m "not slow"
 
+.PHONY: drills
+drills: setup ## run every real drill of the tests, the slow ones too: processes behind Envoy, no root
+	@$(PYTEST) tests/chaos
+
+.PHONY: conformance
+conformance: setup ## compare PromQL with promtool (Debian package prometheus) in fresh random cases
+	@$(BIN)/python tests/conformance/promql_differential.py --seed $${SEED:-$$RANDOM} --cases $${CASES:-500}
+
 .PHONY: coverage
 coverage: setup ## run all tests and print the lines they miss
 	@$(PYTEST) -n logical --dist worksteal --cov --cov-report term-missing:skip-covered

@@ -160,6 +160,17 @@ def compact(value: Any, indent: str = "", keep: int | None = None) -> str:
     return "{\n" + ",\n".join(inner + text for text in lines) + f"\n{indent}}}"
 
 
+def of_judges(name: str) -> Callable[[], str]:
+    """A part of explanation/judges.md; all of them come from one run of a few minutes."""
+
+    def run() -> str:
+        import judges
+
+        return judges.RECORDED[name]()
+
+    return run
+
+
 DRAWN: dict[str, Callable[[], str]] = {
     "cli": cli,
     "columns": columns,
@@ -176,4 +187,5 @@ RECORDED: dict[str, Callable[[], str | None]] = {
     "compare-json-whole": command(COMPARE, whole=True),
     "simulate-json": command(SIMULATE, whole=False),
     "simulate-json-whole": command(SIMULATE, whole=True),
+    **{f"judges-{name}": of_judges(f"judges-{name}") for name in ("limits", "across", "plot", "card", "seconds", "said")},
 }
