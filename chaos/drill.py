@@ -144,9 +144,10 @@ class DeadlinePassed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Event):
-    """The world, the strategy or the harness cannot go on."""
+    """The world, the strategy or the harness cannot go on; `work` is the command that failed, if it was one."""
 
     reason: str
+    work: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +253,8 @@ class Command:
 
 Commands: TypeAlias = list[Command]
 
+
+_WORK: Final = {Phase.VERDICT: Do.JUDGE.name, Phase.RECOVER: Do.RECOVER.name, Phase.SWEEP: Do.SWEEP.name}
 
 # --- the machine -------------------------------------------------------------------------------------------------
 
@@ -407,18 +410,17 @@ class Drill:
         if self.phase in _BEFORE_VERDICT:
             self.failure = self.failure or event.reason
             return self._judge(event.at)
+        if event.work != _WORK.get(self.phase):
+            return []  # after the verdict only what ends the drill may hold it up
         if self.phase is Phase.VERDICT:
             self.failure = self.failure or event.reason
-            self.verdict = Judged(at=event.at, verdict="inconclusive", exit_code=5)
+            self.verdict = Judged(at=event.at, verdict="inconclusive", exit_code=5, reasons=(event.reason,))
             return self._recover()
+        self.left += (f"{self.phase.value}: {event.reason}",)
         if self.phase is Phase.RECOVER:
-            self.left += (f"recovery: {event.reason}",)
             return self._sweep()
-        if self.phase is Phase.SWEEP:
-            self.left += (f"sweep: {event.reason}",)
-            self.phase = Phase.ENDED
-            return [Command(Do.FINISH)]
-        return []
+        self.phase = Phase.ENDED
+        return [Command(Do.FINISH)]
 
     def _guard_tripped(self, event: Tripped) -> Commands:
         if self.tripped is not None or self.phase not in _BEFORE_VERDICT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
@@ -185,30 +186,32 @@ class LiveDrill:
                 if self._driver is not None:
                     self._driver.stop(command.reason)
             case Do.JUDGE:
-                self._begin(self._judge())
+                self._begin(self._judge(), command.do.name)
             case Do.RECOVER:
-                self._begin(self._recover())
+                self._begin(self._recover(), command.do.name)
             case Do.SWEEP:
-                self._begin(self._sweep())
+                self._begin(self._sweep(), command.do.name)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None], name: str = "") -> None:
         """Work beside the machine; what goes wrong in it is an event."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda done: self._ended(done, name))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None], name: str) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self._failed(error)
+            self._failed(error, name)
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException, work: str = "") -> None:
         known = isinstance(error, WorldError | StrategyError | JournalError | OSError)
         text = str(error) if known else f"{type(error).__name__}: {error}"
+        if self._guards.ended:
+            text = f"the event loop hung, so a guard ended all processes ({text})"
         if "warden" in text or "were ended" in text:
             self._lost = True
-        self.post(d.Failed(at=time.monotonic(), reason=text or type(error).__name__))
+        self.post(d.Failed(at=time.monotonic(), reason=text or type(error).__name__, work=work))
 
     # -- start ----------------------------------------------------------------------------------------------------
 
@@ -507,21 +510,21 @@ class LiveDrill:
         self.post(d.Recovered(at=time.monotonic(), left=tuple(left)))
 
     async def _sweep(self) -> None:
+        """End everything of the run; what cannot be ended in good order is ended by its run id."""
         self._guards.stop()
-        await self._stop_world()
-        if self.plan.settings.keep_traffic:
-            self._keep_traffic()
-        left = await asyncio.to_thread(self._clear)
+        try:
+            await self._stop_world()
+            if self.plan.settings.keep_traffic:
+                self._keep_traffic()
+        except (WorldError, OSError) as error:
+            self._happened("trouble", "sweep", reason=str(error))
+        left = await asyncio.to_thread(self.run.clear)
         self.post(d.Swept(at=time.monotonic(), left=tuple(left)))
 
     async def _stop_world(self) -> None:
         if self.world is not None:
             await self.world.stop()
         await self._board.close()
-
-    def _clear(self) -> list[str]:
-        """Remove what stands in the run directory but the journal and the results."""
-        return self.run.clear()
 
     def _keep_traffic(self) -> None:
         folder = self.run.path / "result"
@@ -536,7 +539,8 @@ class LiveDrill:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await self._stop_world()
+        with contextlib.suppress(WorldError, OSError):
+            await self._stop_world()
 
     def _result(self) -> DrillResult:
         if self._known is None or self._judgement is None:  # it was judged before the harness was killed

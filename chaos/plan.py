@@ -118,8 +118,8 @@ class Plan:
 
     @property
     def max_lag_seconds(self) -> float:
-        """How late the generator may be (p99): so little that its own lag makes no response slow."""
-        return min(max(self.scenario.slo.latency_seconds / 4, 0.05), 0.25)
+        """How late the generator may be (p99): so little that its own lag alone makes no response slow."""
+        return min(max(self.scenario.slo.latency_seconds / 2, 0.05), 0.5)
 
     @property
     def peak_per_second(self) -> float:

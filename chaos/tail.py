@@ -16,7 +16,7 @@ from chaos.timeline import Moment
 from scenarios.schema import Scenario
 
 _QUIET_WINDOWS: Final = 2  #: without a response of a revision, after which its last one is known
-_AFTER_PROMOTION_WINDOWS: Final = 5
+_WITHOUT_RECOVERY_WINDOWS: Final = 5
 
 
 class Tail:
@@ -106,8 +106,9 @@ def settled(plan: Plan, drill: Drill, records: Records, now: float) -> bool:
         if fault.number not in drill.asked and fault.from_weight is None:
             return False  # its time will come
     waited = now - drill.ended.at
-    if drill.outcome == "promoted" or not drill.asked:
-        return waited > _AFTER_PROMOTION_WINDOWS * plan.window_seconds
+    stays = any("stable" in fault.revisions and fault.for_seconds is None for fault in plan.faults)
+    if drill.outcome == "promoted" or stays or not drill.asked:  # users will not be better off than they are
+        return waited > _WITHOUT_RECOVERY_WINDOWS * plan.window_seconds
     if waited > plan.tail_seconds:
         return True
     last = last_response(records, "canary")

@@ -121,8 +121,8 @@ def judge(facts: Facts) -> Verdict:
         return Verdict(Word.REFUSED, tuple(facts.problems))
     unseen = [reason for bit, reason in facts.effects if not bit]
     doubts = [
-        *([facts.failure] if facts.failure else []),
         *([f"the rollout was stopped: {facts.stopped}"] if facts.stopped else []),
+        *([facts.failure] if facts.failure else []),
         *facts.doubts,
         *(f"the fault was not seen to act: {reason}" for reason in unseen),
     ]

