@@ -15,6 +15,7 @@ COMMANDS = {
     "samplesize": ("samplesize", "Say how many requests it takes to see a change."),
     "drill": ("drill", "Roll out for real on this machine, with faults, and measure."),
     "calibrate": ("calibrate", "Hold what was predicted against what drills measured."),
+    "resume": ("resume", "Go on with a drill whose harness was killed."),
     "abort": ("abort", "Stop drills that are running, in good order."),
     "sweep": ("sweep", "Clear what killed drills left behind."),
     "demo": ("demo", "Compare rolling, blue-green and canary over five releases."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from rolloutlab.cli.targets import check_writable
 from rolloutlab.text import safe
 
 if TYPE_CHECKING:
-    from rolloutlab.drill.door import Wanted
+    from rolloutlab.drill.door import Planned, Wanted
     from rolloutlab.drill.record import Record
     from rolloutlab.drill.result import Drills
 
@@ -110,27 +110,39 @@ def plan_and_print(wanted: Wanted, output: str) -> None:
 
 def run_and_print(wanted: Wanted, files: Files, output: str, *, quiet: bool, assumptions: bool) -> None:
     """Run, write the files, print in the form asked for, and end with the exit code of the result."""
-    from rolloutlab.drill.door import drill
+    from rolloutlab.drill.door import drill, planned
     from rolloutlab.drill.live import view
-    from rolloutlab.drill.show import text_of
-    from rolloutlab.grid import terminal
 
-    again = options.typed(seed=wanted.settings.seed)
+    plans = planned(wanted)
+    again = _again(plans, seed=wanted.settings.seed)
     check_writable(*files.named())
     with refusals():
-        result = drill(wanted, view=None if quiet else view(), signals=True, again=again)
+        result = drill(wanted, plans=plans, view=None if quiet else view(), signals=True, again=again)
     try:
         for name in files.write(result):
             click.echo(f"wrote {safe(name)}", err=True)
-    finally:
-        # what was measured is printed even where a file of it cannot be written
-        if output == "json":
-            click.echo(result.json())
-        else:
-            click.echo(text_of(result, assumptions=assumptions), color=True if terminal() else None)
+    except BaseException:  # what was measured is printed even where a file of it cannot be written
+        _print(result, output, assumptions=assumptions)
+        raise
+    print_drills(result, output, assumptions=assumptions)
+
+
+def print_drills(result: Drills, output: str, *, assumptions: bool = False) -> None:
+    """Print in the form asked for, and end with the exit code of the result."""
+    _print(result, output, assumptions=assumptions)
     for warning in result.warnings:
         click.echo(f"warning: {safe(warning)}", err=True)
     click.get_current_context().exit(result.exit_code)
+
+
+def _print(result: Drills, output: str, *, assumptions: bool) -> None:
+    from rolloutlab.drill.show import text_of
+    from rolloutlab.grid import terminal
+
+    if output == "json":
+        click.echo(result.json())
+    else:
+        click.echo(text_of(result, assumptions=assumptions), color=True if terminal() else None)
 
 
 def calibrate_and_print(
@@ -152,11 +164,11 @@ def calibrate_and_print(
     from rolloutlab.question import Asked
 
     seed = wanted.settings.seed
-    again = options.typed(runs=runs, seed=seed)
     (first,) = planned(wanted)
+    again = _again([first], runs=runs, seed=seed)
     if html is not None:
         check_writable(html)
-    drills = _read_or_run(wanted, journals, keep, quiet=quiet, again=again)
+    drills = _read_or_run(wanted, first, journals, keep, quiet=quiet, again=again)
     asked = Asked(
         path=wanted.path,
         variant=wanted.variant,
@@ -186,7 +198,16 @@ def calibrate_and_print(
     click.get_current_context().exit(result.exit_code)
 
 
-def _read_or_run(wanted: Wanted, journals: tuple[str, ...], keep: str | None, *, quiet: bool, again: str) -> Drills:
+def _again(plans: Sequence[Planned], **defaults: object) -> str:
+    """The command as it was typed, with the speed that was chosen for this machine."""
+    speeds = {one.plan.speed for one in plans}
+    chosen = {"speed": f"{speeds.pop():g}"} if len(speeds) == 1 else {}
+    return options.typed(**chosen, **defaults)
+
+
+def _read_or_run(
+    wanted: Wanted, first: Planned, journals: tuple[str, ...], keep: str | None, *, quiet: bool, again: str
+) -> Drills:
     """The drills of journals, or new ones, each of which is written down as soon as it is there."""
     from rolloutlab.drill import journal
     from rolloutlab.drill.door import drill
@@ -206,4 +227,5 @@ def _read_or_run(wanted: Wanted, journals: tuple[str, ...], keep: str | None, *,
             journal.write(record, folder / f"drill-{number + 1:03}.json")
 
     with refusals():
-        return drill(wanted, view=None if quiet else view(), signals=True, again=again, done=done)
+        shown = None if quiet else view()
+        return drill(wanted, plans=[first], view=shown, signals=True, again=again, done=done)
