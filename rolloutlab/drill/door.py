@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,6 +100,7 @@ def planned(wanted: Wanted) -> list[Planned]:
 def drill(
     wanted: Wanted,
     *,
+    plans: Sequence[Planned] = (),
     view: View | None = None,
     signals: bool = False,
     inputs: Mapping[str, Any] | None = None,
@@ -109,6 +110,7 @@ def drill(
     """Run the drills one after the other.
 
     Args:
+        plans: of `planned(wanted)`; made here when there are none.
         view: shows each while it runs.
         signals: SIGINT, SIGTERM and SIGHUP end a drill in good order (main thread only).
         inputs: more about what was asked, for the result.
@@ -122,7 +124,7 @@ def drill(
         ScenarioErrors: everything wrong with the file, or with the names asked for.
         WorldError: not even a run directory could be made.
     """
-    first = planned(wanted)
+    first = list(plans) or planned(wanted)
     found: list[Record] = []
     for one in first:
         for number in range(wanted.repeat):

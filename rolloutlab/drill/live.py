@@ -187,6 +187,8 @@ class Board:
         if state.looks:
             marks = "".join({True: "✗", False: "✓", None: "?"}[look] for look in state.looks[-60:])
             rows.append(Text(f"looks   {marks}"))
+        if state.decision:
+            rows.append(Text(text.safe(f"decided {state.decision}"), style="bold", overflow="ellipsis", no_wrap=True))
         for step in state.last:
             style = "bold" if step.kind in ("decision", "fault") else "dim"
             at = f"{step.at_seconds:9,.1f} s" if step.at_seconds > _BEFORE else " " * 11

@@ -186,6 +186,15 @@ def test_repeats_have_seeds_of_their_own_and_the_exit_code_is_the_most_urgent(mo
     assert told["inputs"]["repeat"] == 3
 
 
+def test_the_command_to_repeat_it_has_the_speed_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, made_up())
+    words = ["drill", "errors-5pct", "--strategy", "canary", "-q", "--set", "traffic.rate=1/s"]
+    said = invoke(*words).stdout
+    assert re.search(r"Again: .* --speed [\d.]+ --seed 0\n", said)
+    scripted(monkeypatch, made_up())
+    assert invoke(*words, "--speed", "2").stdout.count("--speed") == 1
+
+
 @pytest.mark.parametrize("code", [3, 4, 130])
 def test_a_series_ends_with_what_must_not_be_repeated(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     seeds = scripted(monkeypatch, made_up(), made_up(verdict="inconclusive", exit_code=code))
