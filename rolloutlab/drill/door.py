@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,15 +126,30 @@ def drill(
     """
     first = list(plans) or planned(wanted)
     found: list[Record] = []
+    interrupted = False
+    try:
+        for record in _series(first, wanted, view, signals=signals, again=again):
+            found.append(record)
+            if done is not None:
+                done(record, len(found) - 1)
+    except KeyboardInterrupt:  # between two drills; within one its harness hears the signal
+        interrupted = True
+    return _drills(found, first, wanted, inputs, again, interrupted=interrupted)
+
+
+def _series(
+    first: Sequence[Planned], wanted: Wanted, view: View | None, *, signals: bool, again: str
+) -> Iterator[Record]:
+    """One drill after the other, until there are enough or one of them ends the series."""
+    count = 0
     for one in first:
         for number in range(wanted.repeat):
             here = one if number == 0 else _repeated(one, wanted.settings.seed + number)
-            found.append(_run(here, len(found), view, signals=signals, again=again))
-            if done is not None:
-                done(found[-1], len(found) - 1)
-            if found[-1].exit_code in _ENDS_A_SERIES:
-                return _drills(found, first, wanted, inputs, again)
-    return _drills(found, first, wanted, inputs, again)
+            record = _run(here, count, view, signals=signals, again=again)
+            count += 1
+            yield record
+            if record.exit_code in _ENDS_A_SERIES:
+                return
 
 
 def _repeated(one: Planned, seed: int) -> Planned:
@@ -155,7 +170,13 @@ def _run(one: Planned, number: int, view: View | None, *, signals: bool, again: 
 
 
 def _drills(
-    found: list[Record], first: list[Planned], wanted: Wanted, inputs: Mapping[str, Any] | None, again: str
+    found: list[Record],
+    first: Sequence[Planned],
+    wanted: Wanted,
+    inputs: Mapping[str, Any] | None,
+    again: str,
+    *,
+    interrupted: bool,
 ) -> Drills:
     question = first[0].question
     asked = {
@@ -169,4 +190,4 @@ def _drills(
         "overrides": dict(wanted.overrides),
         "bind": dict(wanted.bind),
     }
-    return Drills(found, len(first) * wanted.repeat, {**asked, **(inputs or {})}, again)
+    return Drills(found, len(first) * wanted.repeat, {**asked, **(inputs or {})}, again, interrupted)

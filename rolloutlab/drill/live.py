@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -209,20 +210,40 @@ class Board:
 # --- which of them -----------------------------------------------------------------------------------------------
 
 
-def view(stream: IO[str] | None = None) -> View:
-    """A board where the stream (stderr) is a terminal that can redraw, lines elsewhere."""
+class Harmless:
+    """A view that cannot harm a drill: when its stream breaks it falls silent."""
+
+    def __init__(self, shown: Tell) -> None:
+        self.shown: Tell | None = shown
+
+    def __call__(self, happening: Happening) -> None:
+        """Hear what happens."""
+        if self.shown is None:
+            return
+        try:
+            self.shown(happening)
+        except (OSError, ValueError):  # a pipe without a reader, a stream that was closed
+            self.shown = None
+
+
+def view(stream: IO[str] | None = None) -> View | None:
+    """A board where the stream (stderr) is a terminal that can redraw, lines elsewhere; None without a stream."""
     chosen = sys.stderr if stream is None else stream
+    if chosen is None:  # closed before Python began (`2>&-`)
+        return None
     board = chosen.isatty() and os.environ.get("TERM") != "dumb"
 
     @contextmanager
     def shown(one: Planned, number: int) -> Iterator[Tell]:
         if not board:
-            chosen.write(text.safe(f"drill {number + 1}: {one.name}, seed {one.plan.settings.seed}") + "\n")
-            yield Lines(one, chosen)
+            lines = Lines(one, chosen)
+            with contextlib.suppress(OSError, ValueError):
+                chosen.write(text.safe(f"drill {number + 1}: {one.name}, seed {one.plan.settings.seed}") + "\n")
+            yield Harmless(lines)
             return
         from rich.console import Console
 
         with Board(one, number, Console(file=chosen)) as drawn:
-            yield drawn
+            yield Harmless(drawn)
 
     return shown

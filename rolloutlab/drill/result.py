@@ -24,17 +24,19 @@ class Drills:
     Attributes:
         requested: drills that were asked for; more than there are when an earlier one ended the series.
         inputs: what was asked, for programs.
+        interrupted: Ctrl-C came between two drills.
     """
 
     drills: list[Record]
     requested: int = 1
     inputs: dict[str, Any] = field(default_factory=dict)
     again: str = ""
+    interrupted: bool = False
 
     @property
     def exit_code(self) -> int:
-        """The most urgent of the drills' codes."""
-        return exit_code([one.exit_code for one in self.drills])
+        """The most urgent of the drills' codes; 130 also when the series was interrupted between two of them."""
+        return exit_code([one.exit_code for one in self.drills] + [130] * self.interrupted)
 
     @property
     def assumed(self) -> list[str]:

@@ -25,7 +25,7 @@ from chaos.world import WorldError
 from rolloutlab.cli import main
 from rolloutlab.drill import clearing, door, journal
 from rolloutlab.drill.door import Planned, Wanted, planned
-from rolloutlab.drill.live import Board, Lines, State, traffic_text, view
+from rolloutlab.drill.live import Board, Harmless, Lines, State, traffic_text, view
 from rolloutlab.drill.record import Record
 from rolloutlab.drill.testing import made_up
 from rolloutlab.drill.words import step_of
@@ -307,8 +307,44 @@ def test_a_board_needs_a_terminal_that_can_redraw(
             return terminal
 
     monkeypatch.setenv("TERM", term)
-    with view(Stream())(one, 0) as tell:
-        assert isinstance(tell, Board) is board
+    shown = view(Stream())
+    assert shown is not None
+    with shown(one, 0) as tell:
+        assert isinstance(tell, Harmless)
+        assert isinstance(tell.shown, Board) is board
+
+
+def test_a_view_whose_stream_breaks_falls_silent_and_harms_nothing(one: Planned) -> None:
+    class Broken(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    shown = view(Broken())
+    assert shown is not None
+    with shown(one, 0) as tell:
+        for each in STORY:
+            tell(each)
+
+
+def test_without_a_stream_there_is_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert view() is None
+
+
+def test_an_interrupt_between_two_drills_keeps_those_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = iter([made_up()])
+
+    def run(*_: object, **__: object) -> Record:
+        found = next(done, None)
+        if found is None:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(door, "_run", run)
+    result = invoke("drill", "errors-5pct", "--strategy", "canary", "--repeat", "5", "-q", "-o", "json")
+    assert result.exit_code == 130
+    assert len(json.loads(result.stdout)["drills"]) == 1
+    assert "warning: 1 of 5 drills: the others were not begun" in result.stderr
 
 
 @pytest.mark.parametrize(
