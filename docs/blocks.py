@@ -17,6 +17,7 @@ from scenario_fields import scenario_fields, strategy_fields
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out"
 COMPARE = "rolloutlab compare scenarios/library/errors-5pct.yaml --runs 1024 --seed 1 -o json"
+JUDGES = ["judges-limits", "judges-across", "judges-plot", "judges-card", "judges-seconds", "judges-said"]
 SIMULATE = "rolloutlab simulate scenarios/library/errors-5pct.yaml --engine event --runs 8 --seed 1 -o json"
 
 
@@ -187,5 +188,5 @@ RECORDED: dict[str, Callable[[], str | None]] = {
     "compare-json-whole": command(COMPARE, whole=True),
     "simulate-json": command(SIMULATE, whole=False),
     "simulate-json-whole": command(SIMULATE, whole=True),
-    **{f"judges-{name}": of_judges(f"judges-{name}") for name in ("limits", "across", "plot", "card", "seconds", "said")},
+    **{name: of_judges(name) for name in JUDGES},
 }

@@ -1,7 +1,7 @@
 """Know what a rollout will do to your users before you apply it: `import rolloutlab as lab`.
 
-`lab.simulate`, `lab.compare` and `lab.predict` run; `lab.scenario` reads a file and changes it. Names are imported when
-they are first used, so that the command line starts at once.
+`lab.simulate`, `lab.compare`, `lab.predict` and `lab.judge` run; `lab.scenario` reads a file and changes it. Names are
+imported when they are first used, so that the command line starts at once.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rolloutlab.judging.door import judge
     from rolloutlab.python_door import compare, predict, scenario, simulate
     from rolloutlab.question import Asked
     from rolloutlab.result import Result
 
-__all__ = ["Asked", "Result", "compare", "predict", "scenario", "simulate"]
+__all__ = ["Asked", "Result", "compare", "judge", "predict", "scenario", "simulate"]
 
-_HOMES = {"Asked": "rolloutlab.question", "Result": "rolloutlab.result"}
+_HOMES = {"Asked": "rolloutlab.question", "Result": "rolloutlab.result", "judge": "rolloutlab.judging.door"}
 
 
 def __getattr__(name: str) -> Any:

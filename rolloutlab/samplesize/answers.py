@@ -35,7 +35,8 @@ QUESTIONS: Final = {
     ),
     "window": (
         "is the window long enough?",
-        "what the canary gets within the window against what one look at its end needs, and the power with what it gets",
+        "what the canary gets within the window against what one look at its end needs, "
+        "and the power with what it gets",
     ),
     "smallest_weight": (
         "which weight does the window need?",

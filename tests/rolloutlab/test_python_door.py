@@ -17,7 +17,7 @@ BIND = {"success-rate": "success_ratio:canary", "latency-p95": "latency_p95:cana
 
 
 def test_exported_names() -> None:
-    assert sorted(lab.__all__) == ["Asked", "Result", "compare", "predict", "scenario", "simulate"]
+    assert sorted(lab.__all__) == ["Asked", "Result", "compare", "judge", "predict", "scenario", "simulate"]
     assert all(getattr(lab, name) for name in lab.__all__)
     with pytest.raises(AttributeError, match="it has Asked, Result, compare"):
         _ = lab.simulat  # type: ignore[attr-defined]
@@ -104,9 +104,10 @@ def test_predict_asks_five_worlds_of_a_manifest() -> None:
     assert any("service.replicas = 10 (manifest" in line for line in result.assumed)
 
 
-def test_predict_of_an_unbound_query_says_what_to_bind() -> None:
-    with pytest.raises(ScenarioErrors, match="--bind success-rate="):
-        lab.predict(*MANIFESTS, runs=8)
+def test_predict_asks_a_query_that_nothing_is_bound_to_as_it_stands() -> None:
+    result = lab.predict(*MANIFESTS, runs=8)
+    assert any(line.startswith("metric 'success-rate' asks its query as it stands") for line in result.assumed)
+    assert not result.warnings
 
 
 def test_facts_of_a_manifest_win_over_the_file_and_lose_to_the_caller() -> None:

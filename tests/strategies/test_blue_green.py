@@ -178,9 +178,7 @@ def test_pods_that_never_come_leave_it_stalled_or_taken_back(abort: bool) -> Non
 def test_settings_that_cannot_be_are_refused() -> None:
     endless = check("latency", interval_seconds=30)
     for field in ("pre_promotion", "post_promotion"):
-        with pytest.raises(
-            ValueError, match=f"{field}: analysis 'latency' has an interval and no count"
-        ):
+        with pytest.raises(ValueError, match=f"{field}: analysis 'latency' has an interval and no count"):
             strategy(**{field: endless})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="preview_replicas must be 1 or more"):
         strategy(preview_replicas=0)
