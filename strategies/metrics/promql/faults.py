@@ -11,7 +11,7 @@ from typing import Final
 import promql_parser as grammar
 
 from strategies.metrics.promql.errors import PromqlError
-from strategies.metrics.promql.tokens import Token
+from strategies.metrics.promql.tokens import Token, readable
 
 _SYNTAX: Final = "invalid promql query"
 _BLANK: Final = re.compile(r"\{\{[^{}]*\}\}|\$\{\w+\}|\$\w+", re.ASCII)  #: what a template leaves to be filled in
@@ -85,7 +85,7 @@ def _unclosed(found: Sequence[Token]) -> tuple[int, int] | None:
 def _says(text: str) -> str:
     """What the parser says of a text; nothing when it reads it."""
     try:
-        grammar.parse(text)
+        grammar.parse(readable(text))
     except ValueError as error:
         return str(error)
     return ""

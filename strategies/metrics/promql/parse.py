@@ -11,7 +11,7 @@ from strategies.metrics.promql.errors import PromqlError
 from strategies.metrics.promql.faults import fault, unknown_function
 from strategies.metrics.promql.functions import FUNCTIONS
 from strategies.metrics.promql.relabel import LABEL
-from strategies.metrics.promql.tokens import Cursor, Token, check, tokens
+from strategies.metrics.promql.tokens import Cursor, Token, check, readable, tokens
 from strategies.metrics.promql.tree import (
     Aggregate,
     At,
@@ -61,7 +61,7 @@ def parse(text: str, *, step_ms: int = STEP_MS) -> Query:
     found = tokens(text)
     check(found)
     try:
-        parsed = grammar.parse(text)
+        parsed = grammar.parse(readable(text))
     except ValueError as error:
         raise fault(text, found, str(error), KNOWN) from None
     root = _Reader(text, found, step_ms).node(parsed, 0)

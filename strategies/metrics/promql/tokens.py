@@ -14,6 +14,7 @@ from strategies.metrics.promql.tree import Place
 
 MAX_LENGTH: Final = 10_000
 MAX_BRACKETS: Final = 100  #: one inside the other
+_BLANK: Final = re.compile(r"\{\{[^{}]*\}\}")  #: what a template leaves to be filled in
 SHORTEST_SECONDS: Final = 0.001  #: Prometheus counts milliseconds
 LONGEST_SECONDS: Final = 1e9
 MAX_NODES: Final = 500  #: operators and brackets together; the parser's stack ends at some thousands
@@ -59,12 +60,37 @@ def tokens(text: str) -> list[Token]:
     ]
 
 
+def readable(text: str) -> str:
+    r"""The text as the parser is to get it: it checks the escapes of raw strings, where Prometheus knows none.
+
+    >>> readable(r"up{job=~`a\d`}")
+    'up{job=~"a\\\\d"}'
+    """
+    if "`" not in text:
+        return text
+    return "".join(_quoted(match[0]) if match[0][0] == "`" else match[0] for match in _TOKEN.finditer(text))
+
+
+def _quoted(raw: str) -> str:
+    """A raw string between quotes; a lone backtick as it is."""
+    if len(raw) == 1:
+        return raw
+    inside = raw[1:-1].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{inside}"'
+
+
 def check(found: Sequence[Token]) -> None:
     """Refuse what the parser would break on: it runs out of stack, and panics at durations that are too long.
 
     Raises:
-        PromqlError: brackets too deep, too many operators, or a duration or a time out of bounds.
+        PromqlError: brackets too deep, too many operators, a duration or a time out of bounds, or a string with a
+            placeholder that nobody filled in: it would be taken for the value of a label.
     """
+    for token in found:
+        blank = _BLANK.search(token.text) if token.kind == "string" else None
+        if blank is not None:
+            place = token.start + blank.start(), token.start + blank.end()
+            raise PromqlError(f"{blank[0]} is not filled in", *place)
     depth = nodes = 0
     for token in found:
         depth += (token.kind == "open") - (token.kind == "close")

@@ -40,6 +40,10 @@ def refused(text: str) -> tuple[str, str]:
         ("sum(rate(hits[5m])) / {{args.total}}", "{{args.total}} is not filled in", "{{args.total}}"),
         ("rate(hits[{{ args.window }}])", "{{ args.window }} is not filled in", "{{ args.window }}"),
         ("rate(hits[$__interval])", "$__interval is not filled in", "$__interval"),
+        ("hits{app=\"web\", service=\"{{inputs.x}}-canary\"}", "{{inputs.x}} is not filled in", "{{inputs.x}}"),
+        ("up{job=~`\\d`} + rate(hits)", "expected type matrix in call to function 'rate', got vector", "rate(hits)"),
+        ("up{job=~`\\d(`}", "is no regular expression", "`\\d(`"),
+        ("up{job=`web", "unterminated quoted string `", "`"),
         ("1 == 1", "comparisons between scalars must use BOOL modifier", "1 == 1"),
         ("hits and 1", "set operator 'and' not allowed in binary scalar expression", "and"),
         ("{}", "vector selector must contain at least one non-empty matcher", "{}"),
@@ -84,6 +88,22 @@ def test_what_is_wrong_and_where(text: str, problem: str, under: str) -> None:
     assert found == under
 
 
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (r"a\d+", r"a\d+"),
+        (r"a\\d", r"a\\d"),
+        ("a\"b'c", "a\"b'c"),
+        ("a\nb", "a\nb"),
+        (r"end\ "[:-1], "end\\"),
+        ("", ""),
+    ],
+)
+def test_a_raw_string_has_no_escapes(raw: str, value: str) -> None:
+    (selector,) = names_of(parse(f"up{{job=`{raw}`, pod!=`a`}}"))
+    assert selector.matchers[1:] == (Matcher("job", "=", value), Matcher("pod", "!=", "a"))
+
+
 def test_a_long_text_is_refused_before_it_is_read() -> None:
     assert "longer than 10000 characters" in refused("x" * 10_001)[0]
 
@@ -92,7 +112,7 @@ def test_a_deep_tree_is_refused() -> None:
     assert "nested deeper than 100" in refused("1" + " + 1" * 400)[0]
 
 
-@given(st.text(alphabet="sumrate(hits)[5m]{}=~\"',+-*/ @offset by onand12.:#\\", max_size=60))
+@given(st.text(alphabet="sumrate(hits)[5m]{}=~\"'`,+-*/ @offset by onand12.:#\\", max_size=60))
 @settings(max_examples=400, deadline=None)
 def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
     try:
