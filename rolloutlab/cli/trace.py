@@ -13,6 +13,7 @@ from rolloutlab import door
 from rolloutlab.cli.targets import check_writable
 from rolloutlab.cli.work import Wish
 from rolloutlab.result import plain
+from rolloutlab.text import safe
 from sim.results import OUTCOMES
 
 #: events that are counters of the Chrome trace: kind -> the fields that it draws
@@ -26,7 +27,10 @@ def trace_and_print(wish: Wish, *, replication: int, seed: int, engine: str, pre
     targets = [Path(f"{prefix}.jsonl"), Path(f"{prefix}.trace.json")] if prefix else []
     check_writable(*targets, make_folders=False)
     lines: list[dict[str, Any]] = []
-    for question in wish.read():
+    questions = wish.read()
+    for warning in dict.fromkeys(line for question in questions for line in question.warnings):
+        click.echo(f"warning: {safe(warning)}", err=True)
+    for question in questions:
         for scenario, strategies in question.parts:
             for name, strategy in strategies.items():
                 row, events = trace_one(

@@ -50,6 +50,21 @@ def test_a_prefix_writes_json_lines_and_a_chrome_trace(tmp_path: Path) -> None:
     assert any(name.startswith("Wait") for name in spans)
 
 
+def test_what_is_doubtful_is_said_before_a_trace_too(tmp_path: Path) -> None:
+    metric = "{name: m, query: sum(orders), successCondition: 'result[0] > 0'}"
+    path = tmp_path / "typo.yaml"
+    path.write_text(
+        "apiVersion: rolloutlab/v1\nkind: Scenario\ntitle: t\nhorizon: 5m\ntraffic: {rate: 1/s}\n"
+        f"strategies:\n  a: {{canary: {{steps: [{{analysis: {{metrics: [{metric}]}}}}]}}}}\n"
+        "variants: {again: {traffic: {rate: 2/s}}}\n"
+    )
+    done = CliRunner().invoke(main, ["simulate", str(path), "--only", "0", "--trace"])
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("warning: ")
+    assert "nothing exports the series 'orders'; did you mean 'orders_total'?" in warning
+    assert lines_of(done.stdout)[-1]["kind"] == "row"
+
+
 def test_a_trace_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "run.trace.json").mkdir()
     done = CliRunner().invoke(main, [*TRACE, str(tmp_path / "run")])
