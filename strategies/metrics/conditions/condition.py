@@ -25,7 +25,8 @@ OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
 }
 _RESULT: Final = r"result(?:\[\s*0\s*\])?"
 _CONDITION: Final = re.compile(
-    rf"\s*(?:{_RESULT}|asFloat\(\s*{_RESULT}\s*\))\s*(<=|>=|==|!=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+    rf"\s*(?:{_RESULT}|asFloat\(\s*{_RESULT}\s*\))\s*(<=|>=|==|!=|<|>)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*",
+    re.ASCII,
 )
 
 
@@ -148,7 +149,9 @@ def read(text: str) -> Condition | Expression:
 
     >>> read("result > 1"), read("!(result > 1)")
     (Condition(op='>', threshold=1.0), Expression(text='!(result > 1)'))
+
+    Raises:
+        ConditionError: the text is not in the language; a number without end is not.
     """
-    if _CONDITION.fullmatch(text):
-        return Condition.parse(text)
-    return Expression(text)
+    expression = Expression(text)
+    return Condition.parse(text) if _CONDITION.fullmatch(text) else expression

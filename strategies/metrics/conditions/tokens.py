@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -101,9 +102,12 @@ def _number(word: str, start: int, end: int) -> int | float:
         value = int(digits, 0) if digits[:2].lower() in ("0x", "0o", "0b") else int(digits)
     except ValueError:
         try:
-            return float(digits)
+            number = float(digits)
         except ValueError:
             raise ConditionError(f"expected a number, got {word!r}", start, end) from None
+        if math.isinf(number):
+            raise ConditionError("expected a number below 1.8e308", start, end) from None
+        return number
     if value >= 1 << 63:
         raise ConditionError("expected a whole number below 2^63", start, end)
     return value

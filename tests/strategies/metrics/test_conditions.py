@@ -272,6 +272,7 @@ def test_an_expression_crosses_process_borders() -> None:
         ("1e > 2", "expected a number, got '1e' @0-2"),
         ("result > 5m", "expected a number, got '5m' @9-11"),
         ("result > 99999999999999999999", "expected a whole number below 2^63 @9-29"),
+        ("result > 1e400", "expected a number below 1.8e308 @9-14"),
         ("result § 1", "unexpected character '§' @7-8"),
         ("result not 1", "expected an operator, got 'not' @7-10"),
         ("[1, 2", "expected ',' or ']' in a list, got the end @5-6"),
@@ -291,6 +292,12 @@ def test_a_text_that_is_no_condition_is_refused_with_a_place(text: str, problem:
     error = caught.value
     assert f"{error.problem} @{error.start}-{error.end}".startswith(problem)
     assert 0 <= error.start < error.end <= len(text) + 1
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "-9223372036854775808", "1e400", "\u0661"])
+def test_a_comparison_is_no_exception_to_the_language(number: str) -> None:
+    with pytest.raises(ConditionError):
+        read(f"result[0] > {number}")
 
 
 def test_predicates_end() -> None:
