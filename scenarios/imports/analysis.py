@@ -41,7 +41,7 @@ def analysis_words(owner: Section, library: Library, *, background: bool = False
             metric.section.fail("name", f"a metric {name!r} stands in {seen[name].file}:{seen[name].line} already")
         seen[name] = metric.section.place("name")
         each = metric_words(metric, name, library)
-        if not background and each is not None and metric.section.has("interval") and "count" not in each:
+        if not background and _endless(metric.section):
             metric.section.fail(None, f"metric {name!r} {_ENDLESS}")
         if each is not None and name in dry:
             library.notes.assumed.append(f"metric {name!r} is a dry run and decides nothing ({metric.section.where()})")
@@ -52,6 +52,12 @@ def analysis_words(owner: Section, library: Library, *, background: bool = False
         return None
     start = owner.integer("startingStep") if background else None
     return {"metrics": kept, **({"startingStep": start} if start else {})}
+
+
+def _endless(metric: Section) -> bool:
+    """Whether a metric goes on for ever (`analysis_types.go` EffectiveCount)."""
+    count = metric.get("count")
+    return metric.has("interval") and (count is None or count.value == 0)
 
 
 def _templates(owner: Section, library: Library, above: tuple[str, ...]) -> list[tuple[str, Section]]:

@@ -97,6 +97,7 @@ def _asked(metric: TemplateMetric, name: str, kind: str, provider: Section, libr
             problem += f", or script the answers of its {kind}: --bind {name}=script:0.99,0.95"
         metric.section.fail(None, problem)
         return None
+    asked = conditions(metric, name)  # first: what is wrong with them is said beside what is wrong with the query
     below = provider.section(kind)
     if below is None or not _has_query(below):
         return None
@@ -117,7 +118,7 @@ def _asked(metric: TemplateMetric, name: str, kind: str, provider: Section, libr
         return None
     library.notes.assumed.append(f"metric {name!r} asks its query as it stands ({below.where('query')})")
     library.queries.setdefault(query.text, below.place("query"))
-    return {"query": query.text, **conditions(metric, name)}
+    return {"query": query.text, **asked}
 
 
 def _no_range(below: Section, name: str) -> None:

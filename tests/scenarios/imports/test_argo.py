@@ -621,6 +621,19 @@ def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file() -> None:
     assert [line.split(" ")[0] for line in lines] == ["rollout.yaml:16:22", "rollout.yaml:34:7", "rollout.yaml:36:14"]
 
 
+def test_what_is_wrong_with_a_query_hides_nothing_that_is_wrong_with_a_condition() -> None:
+    text = (
+        (ROLLOUT + TEMPLATE)
+        .replace("[2m]))\n", "[2m])\n")
+        .replace("result[0]", "reslt[0]")
+        .replace("count: 10", "count: x")
+    )
+    found = [line for line in refused(text, {}) if not line.startswith("    ")]
+    assert [line.split(" ")[1] for line in found] == [
+        f"spec.metrics[0].{name}:" for name in ("count", "successCondition", "provider.prometheus.query")
+    ]
+
+
 def test_templates_that_name_each_other_end() -> None:
     text = ROLLOUT + TEMPLATE + "  templates: [{templateName: success-rate}]\n"
     (line,) = refused(text)
