@@ -96,8 +96,17 @@ class DrillResult:
             "faults": [asdict(each) for each in self.faults],
             "counts": [{**asdict(each), "bad": each.bad} for each in self.counts],
             "series": [asdict(each) for each in self.series],
-            "happenings": [asdict(each) for each in self.happenings],
+            "happenings": [_told(asdict(each)) for each in self.happenings],
         }
+
+
+def _told(value: Any) -> Any:
+    """The same with null for what JSON has no number for: a look that was NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _told(each) for name, each in value.items()}
+    return [_told(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 _AS_THEY_ARE: Final = (

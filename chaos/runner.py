@@ -22,8 +22,9 @@ from typing import Any, Final
 from chaos import journal
 from chaos.faults import ProcessFault
 from chaos.guards import Limits
+from chaos.hearing import Tell
 from chaos.journal import Journal, JournalError
-from chaos.live import LiveDrill, Tell
+from chaos.live import LiveDrill
 from chaos.local.runs import Run
 from chaos.plan import Plan, Settings, Source, make
 from chaos.results import DrillResult

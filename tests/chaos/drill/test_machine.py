@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos import drill as d
-from chaos.drill import Command, Do, Drill, Event, Phase
+from chaos import drill_events as d
+from chaos.drill import Command, Do, Drill, Phase
+from chaos.drill_events import Event
 from strategies.tape import Entry, decode, encode
 
 
