@@ -5,6 +5,7 @@ from __future__ import annotations
 from scenarios.errors import ScenarioError, dotted
 from scenarios.strategy_spec import AnalysisWords, MetricWords, StepWords, StrategyWords
 from scenarios.yaml_nodes import Key, Node
+from strategies.judges.program import Judging
 from strategies.metrics.conditions import Expression
 
 Path = tuple[str, ...]
@@ -61,6 +62,10 @@ def doubts(name: str, words: StrategyWords) -> list[str]:
     canary, found = words.canary, []
     steps: tuple[StepWords, ...] = canary.steps if canary else ()
     for number, step in enumerate(steps):
+        judge = step.analysis.judge if step.analysis else None
+        if judge is not None and not _may_pass(judge.judging()):
+            what = f"judge {judge.name!r} has neither count nor enough: it goes on until it fails"
+            found.append(f"{name}: steps[{number}].analysis: {what}")
         for metric in step.analysis.metrics if step.analysis else ():
             if not metric.ends:
                 what = f"metric {metric.name!r} has an interval and no count: it goes on until it fails"
@@ -69,6 +74,13 @@ def doubts(name: str, words: StrategyWords) -> list[str]:
         start = canary.analysis.starting_step
         found.append(f"{name}: analysis.startingStep {start} is behind the last step: it never starts")
     return [*found, *dict.fromkeys(f"{name}: {doubt}" for metric in _metrics(words) for doubt in _never_asked(metric))]
+
+
+def _may_pass(judging: Judging) -> bool:
+    """Whether a judge can end while all is well: after some looks, after enough requests, or by its own boundary."""
+    judge = judging.judge
+    known = [getattr(judge, name, None) for name in ("enough", "count", "beta")]
+    return not judging.endless or any(known) or judge.name == "group_sequential"
 
 
 def _metrics(words: StrategyWords) -> list[MetricWords]:

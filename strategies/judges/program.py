@@ -37,7 +37,7 @@ class Judging:
     @property
     def endless(self) -> bool:
         """Whether it never ends by itself while all is well."""
-        return self.count is None
+        return self.count is None and getattr(self.judge, "count", None) is None
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from sim.study import simulate
 from strategies.effects import CountsQuery
 from strategies.judges import REGISTRY
 from strategies.judges.burn_rate import BurnRate
+from strategies.judges.failure_limit import FailureLimit
 from strategies.judges.threshold import Threshold
 
 FILE = """
@@ -97,7 +98,16 @@ def test_a_judge_takes_a_bad_release_back_and_lets_a_good_one_pass(judge: str, r
         ("{name: threshold, line: 3%, window_seconds: 3}", "unknown setting 'window_seconds'"),
         ("{name: threshold, line: 3%, window: fast}", "window: expected a duration"),
         ("{name: threshold, line: 300%}", "line"),
-        ("{name: ripr, alpha: [1]}", "alpha: expected a number, a percentage or a word"),
+        ("{name: ripr, alpha: [1]}", "alpha: expected a number or a percentage, got a list of 1 item"),
+        ("{name: ripr, alpha: NaN}", "alpha: expected a number or a percentage, got 'NaN'"),
+        ("{name: ripr, share: true}", "share: expected a number or a percentage, got true"),
+        ("{name: ripr, enough: many}", "enough: expected a whole number, got 'many'"),
+        ("{name: ripr, enough: 5%}", "enough: expected a whole number, got '5%'"),
+        ("{name: burn_rate, objective: 99.9%, pagesOnly: 1}", "pagesOnly: expected true or false, got 1"),
+        ("{name: threshold, line: 3%, arm: 1}", "arm: expected a word, got 1"),
+        ("{name: threshold, line: 3%, window: 0s}", "window must be above 0 and finite"),
+        ("{name: bernoulli_cusum, p0: 1%, p1: 5%}", "expected exactly one of height, horizonRequests, arlRequests"),
+        ("{name: bernoulli_cusum, p0: 1%, p1: 5%, arlRequests: 1.0e300}", "arlRequests 1e+300 asks for a height of"),
         ("{name: burn_rate, objective: 99.9%, alerts: 1}", "unknown setting 'alerts'"),
         ("{name: ripr, interval: 0s}", "interval"),
     ],
@@ -108,6 +118,45 @@ def test_what_no_judge_can_use_is_refused_with_its_place(judge: str, problem: st
     text = str(found.value)
     assert problem in text
     assert "judge.yaml:11:" in text
+
+
+def test_a_judge_that_counts_its_measurements_passes_after_so_many(tmp_path: Path) -> None:
+    found = words(name="failure_limit", line="5%", failureLimit=1, count=3, every="30s").judging()
+    assert found.judge == FailureLimit(line=0.05, failure_limit=1, count=3, every_seconds=30)
+    assert found.count is None
+    assert not found.endless
+    path = written(tmp_path, "")
+    text = path.read_text().split("    canary:")[0].replace("ratio: 10%", "ratio: 0%")
+    judge = "{name: failure_limit, line: 50%, window: 1m, count: 3}"
+    path.write_text(text + f"    canary: {{steps: [{{setWeight: 50}}, {{analysis: {{judge: {judge}}}}}]}}\n")
+    loaded = load_scenario(path)
+    built = build_strategies(loaded)
+    assert built.warnings == ()
+    (cell,) = simulate(loaded.scenario, built.strategies, runs=16, seed=1, scenario_name="judge")
+    assert ended(cell, "promoted") == 16, "1 % of 3,000 responses a minute fail: 50 % are beyond all odds"
+
+
+@pytest.mark.parametrize(
+    ("judge", "endless"),
+    [
+        ("{name: ripr}", True),
+        ("{name: ripr, count: 9}", False),
+        ("{name: ripr, enough: 1000}", False),
+        ("{name: sprt, p0: 1%, p1: 5%}", True),
+        ("{name: sprt, p0: 1%, p1: 5%, beta: 5%}", False),
+        ("{name: group_sequential, requests: 1000}", False),
+        ("{name: failure_limit, line: 5%}", True),
+    ],
+)
+def test_a_step_that_waits_for_a_judge_without_end_is_doubted(judge: str, endless: bool, tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    text = path.read_text().split("    canary:")[0]
+    path.write_text(text + f"    canary: {{steps: [{{setWeight: 50}}, {{analysis: {{judge: {judge}}}}}]}}\n")
+    said = any(
+        "has neither count nor enough: it goes on until it fails" in line
+        for line in build_strategies(load_scenario(path)).warnings
+    )
+    assert said == endless
 
 
 def test_metrics_or_a_judge_and_not_both(tmp_path: Path) -> None:
