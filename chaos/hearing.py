@@ -60,7 +60,8 @@ class Hearing:
 
     def strategy(self, at_us: int, kind: str, task: int, name: str, what: Any) -> None:
         """A `Recorder`: what the strategy asks and learns, as it happens."""
-        now, then = time.monotonic(), self._clock.real(at_us)
+        now = time.monotonic()
+        then = min(now, self._clock.real(at_us))  # whole microseconds may be rounded up
         match kind, what:
             case "effect", Measure(query):
                 self._asked[task] = (then, query)
