@@ -217,6 +217,25 @@ def test_the_generator_sends_what_the_scenario_says(words: dict[str, Any], speed
     assert totals.min() * 0.99 <= sent <= totals.max() * 1.01
 
 
+def test_a_crowd_comes_when_the_scenario_says() -> None:
+    """Requests until each of some instants, against the integral of the law in the simulator."""
+    from sim.traffic import law
+
+    asked = scenario(traffic=TRAFFIC[3], horizon="10m")
+    speed, lead = 5.0, 20.0
+    found = rates.steps(
+        asked.traffic, lead_seconds=lead, until_seconds=600.0, speed=speed, rng=np.random.default_rng(0)
+    )
+    edges = [at for at, _ in found] + [1e9]
+    for until in (150.0, 195.0, 205.0, 260.0):
+        real = (until + lead) / speed
+        sent = sum(
+            rate * max(0.0, min(high, real) - max(low, lead / speed))
+            for (low, rate), high in zip(found, edges[1:], strict=True)
+        )
+        assert sent == pytest.approx(float(law(asked.traffic, 600.0).at(np.array([until]))[0]), rel=0.02)
+
+
 def test_a_trace_goes_round(tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     path.write_text("timestamp,requests\n" + "".join(f"{10 * i},{100 if i % 2 else 20}\n" for i in range(6)))

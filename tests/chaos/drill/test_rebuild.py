@@ -74,7 +74,11 @@ def test_decisions_stand_at_the_instants_of_their_entries() -> None:
 
 def hearing(plan: Plan) -> tuple[Hearing, list[Event], list[Happening]]:
     events, told = list[Event](), list[Happening]()
-    return Hearing(plan, LiveClock(4.0, began=time.monotonic() - 100), post=events.append, tell=told.append), events, told
+    return (
+        Hearing(plan, LiveClock(4.0, began=time.monotonic() - 100), post=events.append, tell=told.append),
+        events,
+        told,
+    )
 
 
 def test_bad_looks_decisions_and_notes_are_heard(tmp_path: Path) -> None:
