@@ -80,7 +80,7 @@ def cores() -> int:
 
 
 def fastest(scenario: Scenario, peak_per_second: float) -> tuple[float, str]:
-    """The highest speed (scenario seconds per real second) that this machine can do, and what bounds it."""
+    """The highest speed (scenario seconds per real second) that the machine can do, and what bounds it."""
     bounds = [
         (scenario.metrics.scrape_interval_seconds / _SCRAPE_SECONDS, "metrics.scrapeInterval"),
         (PER_CORE * cores() / max(peak_per_second, 1e-9), f"traffic of {rate_text(peak_per_second)}"),
@@ -151,7 +151,7 @@ def _looks(typed: Looks) -> Looks:
 
 
 def machine_problems(scenario: Scenario, faults: Sequence[FaultPlan], state: Path | None = None) -> list[str]:
-    """Why this machine cannot run the drill: Envoy, the state folder, loopback, memory."""
+    """Why the machine cannot run the drill: Envoy, the state folder, loopback, memory."""
     return list(_machine_problems(scenario, faults, state or state_dir()))
 
 
@@ -190,7 +190,7 @@ def memory_mib(scenario: Scenario, faults: Sequence[FaultPlan]) -> float:
 
 
 def available_mib() -> float | None:
-    """Memory that this machine can give without swapping; None where it does not say."""
+    """Memory that the machine can give without swapping; None where it does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

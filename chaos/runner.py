@@ -64,7 +64,7 @@ def resume(run_dir: Run, *, undo: bool = False, tell: Tell | None = None, signal
     """Go on with the drill of a harness that was killed, or take its rollout back.
 
     Raises:
-        JournalError: its journal cannot be read, belongs to another scenario, or to an earlier boot of this machine.
+        JournalError: its journal cannot be read, belongs to another scenario, or to an earlier boot of the machine.
         WorldError: its harness still lives.
     """
     if run_dir.owned():

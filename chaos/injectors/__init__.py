@@ -1,4 +1,4 @@
-"""What puts faults in place and takes them back: one protocol, and its adapters for processes on this machine."""
+"""What puts faults in place and takes them back: one protocol, and its adapters for processes on the machine."""
 
 from __future__ import annotations
 

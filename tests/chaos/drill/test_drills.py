@@ -72,7 +72,7 @@ def _read(path: Path) -> bytes:
 def not_late(result: DrillResult) -> None:
     """A machine that is too busy to send requests in time measures nothing; the drill says so, and so does the test."""
     if result.verdict.word is Word.INCONCLUSIVE and "the generator was late" in result.verdict.reasons[0]:
-        pytest.skip(f"this machine is too busy for drills: {result.verdict.reasons[0]}")
+        pytest.skip(f"the machine is too busy for drills: {result.verdict.reasons[0]}")
 
 
 def test_errors_are_detected_and_users_see_the_last_of_them_within_a_second(tmp_path: Path) -> None:
