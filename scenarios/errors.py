@@ -2,7 +2,7 @@
 
 `file:line:col field: expected …, got …; did you mean …? known: …`
 
-An error inside a text (a query, a condition) shows the line of the text below, with a caret under the fault.
+An error inside a text (a query, a condition) or about a provider shows the line below, with a caret under the fault.
 
 Readers collect what they find and raise it together (`ScenarioErrors`), so that one look at a file shows everything.
 """
@@ -154,7 +154,13 @@ def near(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown(
-    name: Any, known: Iterable[str], *, field: str = "", place: Place | None = None, what: str = "name"
+    name: Any,
+    known: Iterable[str],
+    *,
+    field: str = "",
+    place: Place | None = None,
+    what: str = "name",
+    excerpt: Iterable[str] = (),
 ) -> ScenarioError:
     """The error for a word that nobody knows.
 
@@ -163,7 +169,8 @@ def unknown(
     """
     words = sorted(str(word) for word in known)
     problem = f"unknown {what} {shown(name)}"
-    return ScenarioError(problem, field=field, place=place, got=name, nearest=near(str(name), words), known=words)
+    nearest = near(str(name), words)
+    return ScenarioError(problem, field=field, place=place, got=name, nearest=nearest, known=words, excerpt=excerpt)
 
 
 def pick(name: str, known: Mapping[str, T], *, field: str, place: Place | None = None, what: str = "name") -> T:

@@ -69,6 +69,14 @@ def pointed(
     return ScenarioError(fault.problem, field=field, place=at, excerpt=_excerpt(lines[row], column, end - start))
 
 
+def excerpt_at(place: Place | None, length: int) -> tuple[str, ...]:
+    """The line of a file and carets under so many of its characters; nothing when it cannot be read again."""
+    lines = _lines(place)
+    if place is None or not 0 < place.line <= len(lines):
+        return ()
+    return _excerpt(lines[place.line - 1], max(place.column - 1, 0), length)
+
+
 def _raw(offset: int, pieces: Sequence[Piece], *, last: bool = False) -> int:
     """The offset in the text of the file of an offset in the text with its arguments."""
     for piece in pieces:

@@ -23,6 +23,7 @@ _NAMED: Final = {
     "nan": float("nan"), "inf": float("inf"), "+inf": float("inf"), "-inf": float("-inf"),
 }  # fmt: skip
 _PLAIN: Final = {"null": None, "nil": None, "true": True, "false": False}
+_MARKS: Final = "[]{}'\"`"  #: of what a command line would cut at its commas, or take with its quotes
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,300}\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 
 
@@ -87,19 +88,22 @@ def parse_text(text: str) -> dict[str, Any]:
     head, *more = text.removeprefix(PREFIX).split(":")
     found: dict[str, Any] = {"script": [_word(each.strip()) for each in head.split(",")]}
     for part in more:
-        if part in get_args(After):
-            found["after"] = part
-            continue
+        word = "after" if part in get_args(After) else "takes"
         try:
-            found["takes"] = duration(part)
+            value = part if word == "after" else duration(part)
         except ValueError:
             raise ValueError(f"expected {_FORM}, got {shown(text)}") from None
+        if word in found:
+            raise ValueError(f"expected {_FORM}, got {shown(text)}")
+        found[word] = value
     return found
 
 
 def _word(text: str) -> Any:
     if not text:
         raise ValueError(f"expected {_FORM}, got an empty answer")
+    if text[0] in _MARKS or text[-1] in _MARKS:
+        raise ValueError(f"expected plain answers, got {shown(text)}: lists, mappings and quotes are for files")
     if text in _PLAIN:
         return _PLAIN[text]
     return float(text) if _NUMBER.fullmatch(text) else text

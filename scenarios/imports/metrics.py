@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from scenarios.errors import ScenarioError, dotted
 from scenarios.imports.conditions import conditions, scaled_conditions
 from scenarios.imports.library import Library, TemplateMetric
 from scenarios.imports.promql import fault_of, one_window, ranges
 from scenarios.imports.providers import DECIDING, PROVIDERS, check_provider, kayenta_thresholds
 from scenarios.imports.section import Section, go_duration, integer
 from scenarios.measures import Binding
+from scenarios.pointer import excerpt_at
 from scenarios.scripts import decisions
 from scenarios.strategy_values import check_counts
 from scenarios.units import duration_text
@@ -60,7 +62,7 @@ def metric_words(metric: TemplateMetric, name: str, library: Library) -> dict[st
 
 def _kind(provider: Section) -> str | None:
     """The one provider that is given, its fields checked."""
-    provider.fields(read=PROVIDERS)
+    provider.fields(read=PROVIDERS, shown=True)
     kinds = [name for name in PROVIDERS if provider.has(name)]
     if len(kinds) != 1:
         if provider.clean:
@@ -95,7 +97,11 @@ def _asked(metric: TemplateMetric, name: str, kind: str, provider: Section, libr
         problem = f"metric {name!r} measures nothing known: bind it, e.g. --bind {name}={example}"
         if kind not in DECIDING:
             problem += f", or script the answers of its {kind}: --bind {name}=script:0.99,0.95"
-        metric.section.fail(None, problem)
+        node = provider.get(kind)
+        assert node is not None
+        path = dotted((*provider.path, kind))
+        excerpt = excerpt_at(node.key_place, len(kind))
+        library.notes.errors.append(ScenarioError(problem, field=path, place=node.key_place, excerpt=excerpt))
         return None
     asked = conditions(metric, name)  # first: what is wrong with them is said beside what is wrong with the query
     below = provider.section(kind)

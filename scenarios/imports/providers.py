@@ -106,7 +106,7 @@ def check_provider(section: Section, kind: str) -> None:
 
 
 def _check(section: Section, fields: Fields) -> None:
-    section.fields(read=fields)
+    section.fields(read=fields, shown=True)
     for name, inside in fields.items():
         if inside is None or not section.has(name):
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from scenarios.errors import Place, ScenarioError, dotted, raise_all, shown, unknown
+from scenarios.pointer import excerpt_at
 from scenarios.strategy_values import pods_or_percent
 from scenarios.units import LONGEST_SECONDS, bounded, duration
 from scenarios.yaml_nodes import Key, Node
@@ -59,6 +60,7 @@ class Section:
         quiet: Iterable[str] = (),
         ignored: Iterable[str] = (),
         refused: Iterable[str] = (),
+        shown: bool = False,
     ) -> Section:
         """Say which fields exist; note those that nobody knows, those left out and those that cannot be simulated.
 
@@ -67,6 +69,7 @@ class Section:
             quiet: no part of the question (names, labels, images).
             ignored: bear on the question and are not modelled: a warning.
             refused: would change the meaning: an error.
+            shown: the error of an unknown field shows its line.
         """
         read, quiet, ignored, refused = tuple(read), tuple(quiet), tuple(ignored), tuple(refused)
         known = (*read, *quiet, *ignored, *refused)
@@ -74,7 +77,8 @@ class Section:
         for name, node in self.node.value.items():
             path = dotted((*self.path, name))
             if name not in known:
-                self._refuse(unknown(name, known, field=path, place=node.key_place, what="field"))
+                excerpt = excerpt_at(node.key_place, len(name)) if shown else ()
+                self._refuse(unknown(name, known, field=path, place=node.key_place, what="field", excerpt=excerpt))
             elif node.value is None:
                 continue
             elif name in refused:

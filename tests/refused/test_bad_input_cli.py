@@ -192,9 +192,16 @@ ROLLOUTS: dict[str, tuple[tuple[str, str], str]] = {
 
 
 TEMPLATES: dict[str, tuple[tuple[str, str], str]] = {
-    "unbound provider": (("prometheus:", "graphite:"), "metric 'success-rate' measures nothing known: bind it, e.g. --bind"),
+    "unbound provider": (
+        ("prometheus:", "graphite:"),
+        "script:0.99,0.95\nerror:     graphite:\nerror:     ^^^^^^^^\n",
+    ),
     "unknown provider": (("prometheus:", "promtheus:"), "unknown field 'promtheus'; did you mean 'prometheus'? known: cloudWatch"),
-    "unknown provider field": (("          address:", "          adress:"), "unknown field 'adress'; did you mean 'address'?"),
+    "unknown provider field": (
+        ("          address:", "          adress:"),
+        "unknown field 'adress'; did you mean 'address'? known: address, authentication, headers, insecure, query, "
+        "rangeQuery, timeout\nerror:     adress: http",
+    ),
     "query that does not parse": (
         ("sum(rate(", "sum(rte("),
         "a.yaml:21:17 spec.metrics[0].provider.prometheus.query: function 'rte' is not supported; did you mean 'rate'?",

@@ -195,9 +195,11 @@ def test_bindings_of_the_command_line_must_name_something() -> None:
     template = Path("checkout-analysis.yaml")
     template.write_text(template.read_text(encoding="utf-8").replace("        prometheus:", "        graphite:"))
     assert refused(entry, bind={"success-rate": "success_ratio:canary:5m"}) == [
-        "checkout-analysis.yaml:36:7 spec.metrics[0]: metric 'latency-p95' measures nothing known: bind it, "
-        "e.g. --bind latency-p95=latency_p95:canary, or script the answers of its graphite: "
-        "--bind latency-p95=script:0.99,0.95"
+        "checkout-analysis.yaml:42:9 spec.metrics[0].provider.graphite: metric 'latency-p95' measures nothing known: "
+        "bind it, e.g. --bind latency-p95=latency_p95:canary, or script the answers of its graphite: "
+        "--bind latency-p95=script:0.99,0.95",
+        "    graphite:",
+        "    ^^^^^^^^",
     ]
 
 

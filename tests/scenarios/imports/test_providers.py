@@ -121,10 +121,11 @@ def test_a_provider_may_be_bound_to_a_script_or_to_pass(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [name for name in GIVEN if name != "prometheus"])
 def test_a_provider_that_is_bound_to_nothing_is_refused(kind: str) -> None:
-    (line,) = refused(kind, GIVEN[kind])
+    line, text, carets = refused(kind, GIVEN[kind])
     assert line.startswith(
-        "r.yaml:22:7 spec.metrics[0]: metric 'check' measures nothing known: bind it, e.g. --bind check="
+        f"r.yaml:24:9 spec.metrics[0].provider.{kind}: metric 'check' measures nothing known: bind it, e.g. --bind check="
     )
+    assert (text, carets) == (f"    {kind}:", f"    {'^' * len(kind)}")
     assert ("script:Successful" in line) is (kind == "job")
     assert ("script:95" in line) is (kind == "kayenta")
 
@@ -132,7 +133,9 @@ def test_a_provider_that_is_bound_to_nothing_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("kind", [name for name in GIVEN if name != "plugin"])
 def test_an_unknown_field_names_the_known_ones(kind: str) -> None:
     for bind in (None, {"check": "pass"}, {"check": "script:1"}):
-        (line,) = (each for each in refused(kind, GIVEN[kind] + "\nqurey: x", bind) if "qurey" in each)
+        lines = refused(kind, GIVEN[kind] + "\nqurey: x", bind)
+        line, *excerpt = lines[next(number for number, each in enumerate(lines) if "qurey" in each) :][:3]
+        assert excerpt == ["    qurey: x", "    ^^^^^"]
         known = ", ".join(sorted(FIELDS[kind]))
         assert f".provider.{kind}.qurey: unknown field 'qurey';" in line
         assert line.endswith(f"known: {known}")
@@ -199,6 +202,10 @@ def test_conditions_of_what_decides_by_itself_are_not_asked() -> None:
         ("job", "success_ratio:canary:5m", "job: a job decides by itself: expected a script of its answers, or the binding pass"),
         ("web", "script:", "bind.check: expected script:ANSWER,ANSWER"),
         ("web", "script:1:forever", "bind.check: expected script:ANSWER,ANSWER"),
+        ("web", "script:1:hold:repeat", "bind.check: expected script:ANSWER,ANSWER"),
+        ("web", "script:1:30s:20s", "bind.check: expected script:ANSWER,ANSWER"),
+        ("web", "script:[1,2]", "bind.check: expected plain answers, got '[1': lists, mappings and quotes are for files"),
+        ("web", "script:'it worked'", "bind.check: expected plain answers, got \"'it worked'\": lists, mappings and quotes"),
         ("web", {"script": []}, "bind.check: expected 1 to 1000 answers, got 0"),
         ("web", {"script": [1], "then": "hold"}, "bind.check: unknown field 'then'"),
         ("web", {"script": [1], "after": "hodl"}, "bind.check: unknown word 'hodl'; did you mean 'hold'?"),
