@@ -200,9 +200,10 @@ class Pods:
         while process.alive and not pod.terminating:
             due_us = pod.running_us + round((probe.initial_delay_seconds + tick * probe.period_seconds) * MICROSECONDS)
             late_us = self.clock.now_us() - due_us
-            if late_us > probe.period_seconds * MICROSECONDS:
-                tick += 1
-                continue  # the process did not listen yet
+            period_us = round(probe.period_seconds * MICROSECONDS)
+            if late_us > period_us:
+                tick += late_us // period_us
+                continue  # the process did not listen yet, or the machine slept
             if late_us < 0:
                 await self.clock.sleep(-late_us / MICROSECONDS)
             tick += 1

@@ -166,10 +166,10 @@ class Processes:
         self._answers.clear()
         if not self._up.done():
             self._up.set_exception(error)
+        if self.on_lost is not None:
+            self.on_lost(error)  # before its processes are told to have ended: that follows from it
         for process in list(self.processes.values()):
             self._exited(process, -9)
-        if self.on_lost is not None:
-            self.on_lost(error)
 
 
 def tail(path: Path, lines: int) -> str:
