@@ -6,7 +6,8 @@ import errno
 import gc
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from sim.profile import profile_of
 from sim.results import Cell, Profile
 from sim.rows import Rows
 from sim.seeds import CHUNK, place
+from strategies.analysis.verdict import PASSES
 from strategies.effects import Strategy
 
 Engine = Literal["batch", "event"]
@@ -59,6 +61,7 @@ class Done:
     chunk: int
     rows: Rows
     profile: Profile | None
+    blind: Mapping[str, int]  #: what was passed unseen -> replications
 
 
 def simulate(
@@ -129,7 +132,7 @@ def simulate(
             fidelity="iid" if engine == "batch" else "request",
             columns=part.columns(),
             profile=part.profile,
-            warnings=warnings + choose.warnings(model, engine),
+            warnings=warnings + choose.warnings(model, engine) + part.blind_warnings(name, variant or scenario_name),
             assumed=(*assumed, f"traffic: {model.law.name}"),
         )
         for name, model, part in zip(names, models, parts, strict=True)
@@ -144,6 +147,7 @@ class _Part:
         self._columns: dict[str, NDArray[Any]] = {}
         self._filled = np.zeros(runs, dtype=bool)
         self.profile: Profile | None = None
+        self._blind: Counter[str] = Counter()
 
     def add(self, done: Done, size: int) -> None:
         first = done.chunk * size
@@ -154,10 +158,18 @@ class _Part:
             self._columns[name][first : first + count] = values
         self._filled[first : first + count] = True
         self.profile = done.profile or self.profile
+        self._blind.update(done.blind)
 
     @property
     def count(self) -> int:
         return int(self._filled.sum())
+
+    def blind_warnings(self, strategy: str, world: str) -> tuple[str, ...]:
+        """What passed without having seen anything, as the imitated tool would have let it pass."""
+        return tuple(
+            f"{strategy}: {text} (in {number:,} of {self.count:,} replications of {world})"
+            for text, number in sorted(self._blind.items())
+        )
 
     def columns(self) -> dict[str, NDArray[Any]]:
         numbers = np.flatnonzero(self._filled)
@@ -219,18 +231,26 @@ def run_task(task: Task) -> Done:
     if task.engine == "event":
         from sim.engines.event import run_one
 
-        return Done(task.cell, task.chunk, run_one(task.model, task.strategy, task.seed, task.chunk), None)
+        told: list[str] = []
+        rows = run_one(task.model, task.strategy, task.seed, task.chunk, told=told)
+        return Done(task.cell, task.chunk, rows, None, _blind([told]))
     enabled = gc.isenabled()
     gc.disable()  # worlds are full of cycles that live as long as their chunk: looking for garbage meanwhile is waste
     try:
         chunk = Chunk(task.model, task.strategy, task.seed, task.chunk)
         rows = chunk.run()
         profile = profile_of(chunk) if task.profile else None
+        blind = _blind(world.told for world in chunk.worlds[: task.keep])
         chunk.dissolve()
     finally:
         if enabled:
             gc.enable()
-    return Done(task.cell, task.chunk, {name: values[: task.keep] for name, values in rows.items()}, profile)
+    return Done(task.cell, task.chunk, {name: values[: task.keep] for name, values in rows.items()}, profile, blind)
+
+
+def _blind(told: Iterable[list[str]]) -> Counter[str]:
+    """In how many replications each note says that something passed unseen."""
+    return Counter(text for notes in told if notes for text in set(notes) if PASSES in text)
 
 
 def trace_one(

@@ -100,6 +100,7 @@ class SimulatedCluster:
         self.severity = draws.severity[place]
         self.decision_us = -1
         self.verdict = ""
+        self.told: list[str] = []  #: notes of the strategy
         self.fault_us = -1
         self.regime = 0
         self.started: set[int] = set()  #: indices of the faults that act
@@ -206,6 +207,7 @@ class SimulatedCluster:
         return self._done()
 
     def _note(self, effect: Note, reply: Reply) -> Done:
+        self.told.append(effect.text)
         if self._log is not None:
             self.note("note", "strategy", text=effect.text)
         return self._done()

@@ -15,7 +15,7 @@ from chaos.app.pool import Pool
 from chaos.app.settings import Identity
 
 CODES: Final = ("200", "500")  #: there from the start, unless series are born with their first event
-REQUEST_LABELS: Final = ("code", "method", "path", "handler")
+REQUEST_LABELS: Final = ("code", "status", "status_code", "method", "path", "handler")
 DURATION_LABELS: Final = ("method", "path", "handler")
 
 
@@ -39,7 +39,8 @@ class Metrics:
         own = tuple(self._own)
         self._requests = Counter(
             "http_requests",
-            "Responses of one pod, by status code. A request that no pod answered is not in it.",
+            "Responses of one pod, by status code, which stands in three labels, as applications name it differently. "
+            "A request that no pod answered is not in it.",
             (*REQUEST_LABELS, *own),
             registry=self._registry,
         )
@@ -87,7 +88,9 @@ class Metrics:
     def _counter(self, code: str, method: str, path: str) -> Counter:
         found = self._counters.get((code, method, path))
         if found is None:
-            found = self._requests.labels(code=code, method=method, path=path, handler=path, **self._own)
+            found = self._requests.labels(
+                code=code, status=code, status_code=code, method=method, path=path, handler=path, **self._own
+            )
             self._counters[code, method, path] = found
         return found
 

@@ -50,6 +50,7 @@ def run_one(
     source: Source | None = None,
     tap: Tap | None = None,
     draws: ChunkDraws | None = None,
+    told: list[str] | None = None,
 ) -> Rows:
     """Run one replication, request by request.
 
@@ -63,6 +64,7 @@ def run_one(
         source: recorded counts instead of requests; no request is started then.
         tap: sees the counts of each scrape interval, shape [V, G, 1 + C], and with k = -1 those after the last scrape.
         draws: the draws of its chunk, when the caller runs several replications of it; they are made here otherwise.
+        told: takes the notes of the strategy.
 
     Returns:
         Columns of one row, as those of the batch engine.
@@ -81,6 +83,8 @@ def run_one(
         Process(clock.env, requests.arrive())
     clock.env.run(until=model.horizon_us + 1)
     single.end()
+    if told is not None:
+        told += single.world.told
     if source is None:
         return single.rows(*requests.times(single.ends.watched))
     uniform = stream(root, chunk, "finish").random((2, CHUNK))[:, row:]

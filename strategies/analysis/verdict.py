@@ -27,6 +27,7 @@ Judge: TypeAlias = Callable[[Measured], bool | str | None]
 Holds: TypeAlias = Callable[[Measured], bool]
 
 NO_DATA: Final = "no data"
+PASSES: Final = "Argo passes this"  #: what notes about such verdicts hold
 _OTHER_SIDE: Final = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
@@ -51,10 +52,10 @@ def blind_reason(metric: Metric, look: Measured) -> str:
     """Why Argo lets a measurement pass that has seen nothing."""
     what = "no data" if look.value is None else "NaN"
     if metric.success is None and metric.failure is None:
-        return f"Argo passes this: no condition, {what}"
+        return f"{PASSES}: no condition, {what}"
     if metric.success is None:
-        return f"Argo passes this: failure-only condition on {what}"
-    return f"Argo passes this: successCondition holds for {what}"
+        return f"{PASSES}: failure-only condition on {what}"
+    return f"{PASSES}: successCondition holds for {what}"
 
 
 def _holds(metric: Metric, condition: Condition | Expression | None) -> Holds | None:

@@ -69,7 +69,8 @@ def test_a_name_that_nothing_exports() -> None:
 @pytest.mark.parametrize(
     ("selector", "start"),
     [
-        (named("http_requests_total", status=("=~", "5..")), "no series of 'http_requests_total' has the label 'status'"),
+        (named("http_requests_total", status=("=~", "4..")), "no series of 'http_requests_total' has status=~\"4..\""),
+        (named("http_requests_total", verb=("=", "GET")), "no series of 'http_requests_total' has the label 'verb'"),
         (named("http_requests_total", code=("=", "503")), "no series of 'http_requests_total' has code=\"503\"; did you"),
         (named("http_requests_total", version=("=", "v2")), "no series of 'http_requests_total' has version=v2; known: s"),
         (named("up", pod=("=~", "shop-.*")), "no series of 'up' has pod=~\"shop-.*\"; known: \"web-stable-0\", "),
