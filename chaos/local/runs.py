@@ -97,7 +97,10 @@ class Run:
             What is left all the same, in words; empty when all is gone.
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while (alive := self.processes()) and time.monotonic() < deadline:
+        quiet = 0  # a process that is just being executed shows no environment: nobody there must be seen twice
+        while quiet < 2 and time.monotonic() < deadline:
+            alive = self.processes()
+            quiet = 0 if alive else quiet + 1
             for pid in alive:
                 _kill(pid)
             time.sleep(0.02)

@@ -53,7 +53,7 @@ def test_a_program_runs_until_the_run_is_stopped(tmp_path: Path) -> None:
     async def work(processes: Processes) -> None:
         for number in range(3):
             seen.append(await processes.execute(f"sleeper {number}", SLEEPER, "sleeper.log"))
-        assert {each.pid for each in seen} <= set(processes.run.processes())
+        assert until(lambda: {each.pid for each in seen} <= set(processes.run.processes()))
         assert len({os.getpgid(each.pid) for each in seen}) == 3, "each leads a group of its own"
 
     run = with_processes(tmp_path, work)
@@ -136,7 +136,7 @@ def test_when_the_harness_is_killed_nothing_goes_on_and_a_sweep_removes_its_file
     ) as harness:
         assert harness.stdout is not None
         run = Run(tmp_path / "runs" / harness.stdout.readline().strip())
-        assert len(run.processes()) == 4
+        assert until(lambda: len(run.processes()) == 4), "while one is executed the kernel shows no environment"
         assert sweep(tmp_path) == {}, "its owner lives"
         harness.send_signal(number)
         harness.wait()
