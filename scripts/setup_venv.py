@@ -60,7 +60,9 @@ def main() -> None:
         if subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=False).returncode:
             sys.exit(f"set-up failed: could not make {VENV}")
     print(f"installing {lock.relative_to(ROOT)} …", file=sys.stderr, flush=True)
-    pip("install", "--require-hashes", "--requirement", str(lock))
+    # The lock is the whole resolution. Left to resolve again, pip takes a newer release for a requirement with an extra
+    # (`coverage[toml]`) than the lock pins, and then refuses it for want of a hash.
+    pip("install", "--no-deps", "--require-hashes", "--requirement", str(lock))
     pip("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     stamp.write_text(wanted)
     print(f"set-up done in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
