@@ -93,6 +93,7 @@ lock: ## resolve the dependencies again; rewrites requirements/
 	rm -f requirements/lock-*.txt; \
 	compile lock-all.txt --all-extras; \
 	compile lock-core.txt --constraints requirements/lock-all.txt; \
+	compile lock-cluster.txt --extra cluster --constraints requirements/lock-all.txt; \
 	compile lock-dev.txt --extra dev --constraints requirements/lock-all.txt; \
 	compile lock-notebook.txt --extra dev --extra notebook --constraints requirements/lock-all.txt
 	@wc -l requirements/lock-*.txt
