@@ -41,6 +41,16 @@ class Pod:
         """One run of its container: the pod's uid, and how often it had been restarted."""
         return self.uid, self.restarts
 
+    @property
+    def alive(self) -> bool:
+        """Its container runs."""
+        return self.running
+
+    @property
+    def listens(self) -> bool:
+        """Its knobs can be turned."""
+        return self.running and bool(self.ip)
+
 
 def pod_of(found: Object, revision: Revision | None = None) -> Pod:
     """Read a pod; its revision is that of its label unless one is given."""
