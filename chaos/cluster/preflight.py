@@ -9,6 +9,8 @@ from typing import Final
 from chaos import preflight
 from chaos.cluster import door as doors
 from chaos.cluster import gateway, safety
+from chaos.cluster.door import Door
+from chaos.cluster.gateway import Router
 from chaos.cluster.settings import ClusterSettings
 from chaos.faults.plan import FaultPlan, ProcessFault
 from chaos.local.runs import state_dir
@@ -28,12 +30,13 @@ def there(
 ) -> Where:
     """What a cluster is like for a drill; one that cannot be used says why in `problems`."""
     problems = list(preflight.state_problems(state or state_dir()))
-    native, router = False, None
+    native, router, engine = False, None, "a cluster"
     try:
         found = doors.opened(settings)
         native = found.node is not None
         problems += safety.refusals(found.kube, settings)
         router = gateway.router(found, settings)
+        engine = _engine(found, router)
     except WorldError as error:
         problems.append(str(error))
     most = MOST_PODS if native else MOST_PODS_ELSEWHERE
@@ -44,7 +47,14 @@ def there(
         weights=router is not None,
         pace=Pace(per_core=NATIVE_PER_CORE if native else ELSEWHERE_PER_CORE, probe_seconds=None),
         labels=tuple(_labels(scenario, routed=router is not None)),
+        engine=engine,
     )
+
+
+def _engine(found: Door, router: Router | None) -> str:
+    where = "native node" if found.node is not None else found.kube.server
+    by = f"behind Gateway {'/'.join(router.gateway)}" if router is not None else "behind a Service"
+    return f"pods {by}, Kubernetes {found.kube.version()}, {where}"
 
 
 def _refused(faults: Sequence[FaultPlan], *, by_router: bool) -> Iterator[str]:
