@@ -89,7 +89,9 @@ class Identity:
     app_template_hash: str = ""  #: label pod_template_hash; empty: the revision
     app_host: str = "127.0.0.1"  #: an address, not a name
     app_port: int = 0  #: 0: the kernel chooses
-    app_admin_host: str = "127.0.0.1"  #: one address; in a pod, its own lets the harness in, and whoever reaches the pod
+    app_admin_host: str = (
+        "127.0.0.1"  #: one address; in a pod, its own lets the harness in, and whoever reaches the pod
+    )
     app_admin_port: int = 0
     app_births: Literal["start", "first_event"] = "start"  #: when the series of a status code begin
     app_path: Literal["/", "/checkout"] = "/"  #: whose series exist from the start
@@ -102,7 +104,9 @@ class Identity:
     def __post_init__(self) -> None:
         _address("APP_HOST", self.app_host)
         if _address("APP_ADMIN_HOST", self.app_admin_host).is_unspecified:
-            raise SettingError(f"APP_ADMIN_HOST: expected one address of this machine, got all: {self.app_admin_host!r}")
+            raise SettingError(
+                f"APP_ADMIN_HOST: expected one address of this machine, got all: {self.app_admin_host!r}"
+            )
 
 
 def read(given: Mapping[str, object]) -> tuple[Identity, Knobs]:

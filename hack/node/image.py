@@ -2,8 +2,8 @@
 
 usage: image.py NAME CONFIG.json LAYER.tar... [-- NAME CONFIG.json LAYER.tar...]...
 
-A layer that several images share is written once. Beside each LAYER.tar stands its SHA-256 as LAYER.tar.sha256, so that a
-layer is read once, on its way out. CONFIG.json is the `config` of the image specification (Entrypoint, Env, …).
+A layer that several images share is written once. Beside each LAYER.tar stands its SHA-256 as LAYER.tar.sha256, so
+that a layer is read once, on its way out. CONFIG.json is the `config` of the image specification (Entrypoint, Env, …).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class Writer:
     """An OCI layout in a tar: blobs by digest, then the index."""
 
-    def __init__(self, out: BinaryIO) -> None:
-        self._tar = tarfile.open(fileobj=out, mode="w|")
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
         self._written: set[str] = set()
 
     def image(self, name: str, config: Path, layers: list[Path]) -> dict[str, object]:
@@ -46,15 +46,14 @@ class Writer:
         }
         return self._json("manifest.v1+json", manifest) | {"annotations": {"io.containerd.image.name": name}}
 
-    def close(self, images: list[dict[str, object]]) -> None:
-        """Write the index, and end."""
+    def index(self, images: list[dict[str, object]]) -> None:
+        """Write the index, which names the images."""
         for name, value in (
             ("index.json", {"schemaVersion": 2, "manifests": images}),
             ("oci-layout", {"imageLayoutVersion": "1.0.0"}),
         ):
             data = json.dumps(value).encode()
             self._file(name, io.BytesIO(data), len(data))
-        self._tar.close()
 
     def _json(self, kind: str, value: object) -> dict[str, object]:
         data = json.dumps(value).encode()
@@ -78,13 +77,14 @@ class Writer:
 
 def main(arguments: list[str]) -> None:
     """Write the images."""
-    writer = Writer(sys.stdout.buffer)
-    images = []
-    for separator, group in itertools.groupby(arguments, lambda argument: argument == "--"):
-        if not separator:
-            name, config, *layers = group
-            images.append(writer.image(name, Path(config), [Path(path) for path in layers]))
-    writer.close(images)
+    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
+        writer = Writer(tar)
+        images = []
+        for separator, group in itertools.groupby(arguments, lambda argument: argument == "--"):
+            if not separator:
+                name, config, *layers = group
+                images.append(writer.image(name, Path(config), [Path(path) for path in layers]))
+        writer.index(images)
 
 
 if __name__ == "__main__":

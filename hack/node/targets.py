@@ -3,8 +3,8 @@
 usage: targets.py TARGETS.json    (KUBECONFIG: one file with its certificates in it)
 
 Debian's Prometheus is built without the discovery of Kubernetes. A pod is a target when it is annotated
-`prometheus.io/scrape: "true"`; `prometheus.io/port` (8080) and `prometheus.io/path` (/metrics) say where. Standard library
-only: any Python runs it.
+`prometheus.io/scrape: "true"`; `prometheus.io/port` (8080) and `prometheus.io/path` (/metrics) say where. Standard
+library only: any Python runs it.
 """
 
 from __future__ import annotations

@@ -277,7 +277,12 @@ def test_the_admin_endpoint_moves_to_the_one_address_that_is_named() -> None:
     with replica(APP_ADMIN_HOST="127.0.0.2") as app:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", app.admin_port), timeout=10)
-        for host, status in (("127.0.0.2:8081", 200), ("localhost", 200), ("127.0.0.3", 403), ("127.0.0.2.example", 403)):
+        for host, status in (
+            ("127.0.0.2:8081", 200),
+            ("localhost", 200),
+            ("127.0.0.3", 403),
+            ("127.0.0.2.example", 403),
+        ):
             connection = http.client.HTTPConnection("127.0.0.2", app.admin_port, timeout=10)
             connection.request("GET", "/admin/knobs", headers={"Host": host})
             assert connection.getresponse().status == status, host
