@@ -1,5 +1,6 @@
 # Where things are, and a few words for all scripts of this folder, which source it.
 # shellcheck shell=bash
+shopt -s inherit_errexit # a command that fails inside $(…) counts
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 project=${here%/hack/node}
