@@ -15,7 +15,7 @@ from rolloutlab.cli.cluster_options import cluster_settings, reach_options
 @click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1, 3600), metavar="SECONDS",
               help="How long a drill may take to end in good order; then it is ended at once.")  # fmt: skip
 @click.option("--world", default="local", show_default=True, metavar="NAME",
-              help="cluster: with --all, also stop what other machines do in the namespace; none may begin.")  # fmt: skip
+              help="cluster: with --all, also stop what other machines do in the namespace.")  # fmt: skip
 @reach_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: every run and what became of it.")  # fmt: skip
