@@ -14,6 +14,7 @@ from chaos import preflight, rates
 from chaos.cluster.settings import ClusterSettings
 from chaos.faults import FaultPlan, ProcessFault, planned
 from chaos.guards import Limits
+from chaos.metrics.prometheus import check_url
 from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
@@ -39,6 +40,7 @@ class Settings:
         clients: closed loop: this many send, wait and send again, instead of the scenario's traffic.
         state: where run directories stand; None: the user's state folder.
         keep_traffic: leave the traffic log beside the journal.
+        metrics_url: of a Prometheus that answers the strategy's questions; empty: our own scraper.
         cluster: how the cluster is reached and used; None: processes on this machine.
     """
 
@@ -51,6 +53,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     state: Path | None = None
     keep_traffic: bool = False
+    metrics_url: str = ""
     cluster: ClusterSettings | None = None
 
     @property
@@ -65,6 +68,11 @@ class Settings:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.clients is not None and not 1 <= self.clients <= 2000:
             raise ValueError(f"clients must lie in 1..2000, got {self.clients}")
+        if self.metrics_url:
+            try:
+                check_url(self.metrics_url)
+            except ValueError as error:
+                raise ValueError(f"--metrics-url: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +179,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     if settings.until_horizon:
         expected = scenario.horizon_seconds
     peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
-    speed, problems = preflight.choose_speed(scenario, peak, expected, settings.speed, where.pace)
+    wanted = 1.0 if settings.metrics_url and settings.speed is None else settings.speed
+    speed, problems = preflight.choose_speed(scenario, peak, expected, wanted, where.pace)
+    if settings.metrics_url and speed != 1:
+        problems = [*problems, f"speed: a Prometheus keeps real time; expected 1 with a metrics URL, got {speed:g}"]
     per_second = max(peak * speed, 1e-9)
     lead = _inside(BASELINE_REQUESTS / per_second, _BASELINE_SECONDS)
     window = _inside(_WINDOW_REQUESTS / per_second, _WINDOW_SECONDS)

@@ -26,7 +26,7 @@ from chaos.local.processes import Processes
 from chaos.local.runs import CLUSTER, Run
 from chaos.metrics.scraper import Scraper
 from chaos.results import Pods
-from chaos.site import Around, Target
+from chaos.site import Around, Target, prometheus_of
 from chaos.world import WorldError
 
 _RESIDENT_MIB: Final = 45.0  #: of a replica without a leak, where no scrape has told yet
@@ -67,6 +67,7 @@ class ClusterSite:
             person=around.person,
             failed=around.failed,
             tell=self._told,
+            prometheus=prometheus_of(around),
         )
         self._hold = Hold(self._door.kube, self._settings.namespace, self.drilled.id, self._lost)
         self._loop: asyncio.AbstractEventLoop | None = None
