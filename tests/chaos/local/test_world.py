@@ -177,11 +177,12 @@ def test_a_replica_that_hangs_leaves_the_service_and_comes_back(tmp_path: Path) 
 def test_a_liveness_probe_restarts_a_replica_that_hangs(tmp_path: Path) -> None:
     async def work(world: LocalWorld, ask: Ask) -> None:
         (pod,) = world.pods.active["stable"]
-        assert pod.process is not None
-        await world.processes.signal(pod.process, signal.SIGSTOP)
+        hung = pod.process  # the pod has another one as soon as it is restarted
+        assert hung is not None
+        await world.processes.signal(hung, signal.SIGSTOP)
         while pod.restarts < 1:
             await asyncio.sleep(0.01)
-        assert pod.process.exited.result() == -signal.SIGKILL
+        assert hung.exited.result() == -signal.SIGKILL
 
     probes = {"liveness": {"periodSeconds": 2, "failureThreshold": 3}, "readiness": {"periodSeconds": 1}}
     in_world(tmp_path, work, replicas=1, probes=probes)
