@@ -196,7 +196,7 @@ class Envoy:
         raise WorldError(f"Envoy did not take the new configuration: {self._words()}")
 
     async def _silent(self, error: Exception) -> WorldError:
-        """Why it does not answer: a lost connection is noticed before the warden tells of the end that it follows from."""
+        """Why it does not answer: a connection is lost before the warden tells of the end that this follows from."""
         assert self.process is not None
         await asyncio.wait([self.process.exited], timeout=_HEARD_SECONDS)
         if not self.process.alive:
