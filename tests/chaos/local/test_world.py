@@ -104,14 +104,15 @@ def test_pods_come_take_traffic_and_go_without_a_failed_request(tmp_path: Path) 
             await asyncio.sleep(0.01)
         assert {pod for pod, _ in await ask(80)} == {f"stable-{n}" for n in range(4)}
         await world.scale("stable", 1)
-        seen = await ask(60)
-        assert {status for _, status in seen} == {200}, "preStop outlasts the endpoints"
+        seen: Counter[tuple[str | None, int]] = Counter()
         while world.pods.ending:
-            await asyncio.sleep(0.01)
+            seen += await ask(10)
+        assert {status for _, status in seen} == {200}, "preStop outlasts the endpoints"
         assert len({pod for pod, _ in await ask(20)}) == 1
         assert len(world.processes.processes) == 2, "one replica and the router"
 
-    in_world(tmp_path, work)
+    # a real second until SIGTERM, ten times the endpoints' lag: on a busy machine the router needs some of it
+    in_world(tmp_path, work, shutdown={"preStop": "20s", "drain": "0s"})
 
 
 def test_weights_follow_the_strategy_and_counts_the_traffic(tmp_path: Path) -> None:
