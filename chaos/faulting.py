@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from chaos.clock import MICROSECONDS, LiveClock
 from chaos.drill_events import Event, FaultDue, FaultInjected, FaultRefused
 from chaos.faults import FaultPlan
-from chaos.faults.knobs import Circumstances
 from chaos.hearing import Hearing
 from chaos.injectors import FaultInjector
-from chaos.injectors.board import KnobBoard
-from chaos.injectors.local import injector_of
-from chaos.local.world import LocalWorld
 from chaos.plan import Plan
+from chaos.site import Site
 from chaos.world import WorldError
-from scenarios.schema import MemoryLeakFault
 
 _RECOVER_SECONDS: Final = 8.0  #: real time that one fault may take to be taken back
 
 
 class Faulting:
-    """Args: `post` takes the events of the state machine.
-
-    Attributes worth reading: `board`, whose `settings` every process must be started with.
-    """
+    """Args: `post` takes the events of the state machine."""
 
     def __init__(self, plan: Plan, clock: LiveClock, hearing: Hearing, post: Callable[[Event], None]) -> None:
         self._plan, self._clock, self._hearing, self._post = plan, clock, hearing, post
-        around = Circumstances(service=plan.scenario.service, speed=plan.speed, resident_mib=0.0)
-        self.board = KnobBoard(around)
         self._injectors: dict[int, FaultInjector] = {}
 
-    def bind(self, world: LocalWorld) -> None:
-        """Act in this world, whose stable replicas run."""
-        if any(isinstance(each.fault, MemoryLeakFault) for each in self._plan.faults):
-            self.board.around = replace(self.board.around, resident_mib=_resident_mib(world))
-        self._injectors = {each.number: injector_of(each, world, self.board) for each in self._plan.faults}
-
-    def arm(self, numbers: Iterable[int]) -> None:
-        """Let application faults act in processes that start from now on, so that none is healthy by chance."""
-        for number in numbers:
-            if self._plan.faults[number].engine == "application":
-                self.board.begin(self._plan.faults[number])
+    def bind(self, site: Site) -> None:
+        """Act at this site, whose stable pods run."""
+        self._injectors = {each.number: site.injector(each) for each in self._plan.faults}
 
     async def due(self, fault: FaultPlan) -> None:
         """Say when the time of a fault has come."""
@@ -104,16 +84,3 @@ class Faulting:
                 if not lost():
                     left.append(f"{kind}: {error or 'no answer in time'}")
         return tuple(left)
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        await self.board.close()
-
-
-def _resident_mib(world: LocalWorld) -> float:
-    """What a replica needs without a leak: that of one that runs."""
-    for pod in world.pods.active["stable"]:
-        if pod.process is not None and pod.process.alive:
-            pages = int(Path(f"/proc/{pod.process.pid}/statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-    return 0.0

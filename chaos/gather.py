@@ -12,9 +12,9 @@ from chaos.facts import Gathered
 from chaos.faults import Seen
 from chaos.hearing import Hearing
 from chaos.load.log import Records
-from chaos.local.world import LocalWorld
 from chaos.plan import Plan
 from chaos.results import Pods
+from chaos.site import Site
 from scenarios.schema import Service
 
 
@@ -23,15 +23,16 @@ def gathered(
     drill: Drill,
     clock: LiveClock,
     hearing: Hearing,
-    world: LocalWorld | None,
+    site: Site | None,
     *,
     records: Records,
     until: float,
     load: Mapping[str, Any] | None,
 ) -> Gathered:
-    """Everything until a monotonic time; without a world, what the files of a killed harness hold."""
+    """Everything until a monotonic time; without a site, what the files of a killed harness hold."""
     kept = records[records["done_us"] <= until * MICROSECONDS]
-    scraped = hearing.lives.scraped(world.scraper.store, clock) if world is not None else {}
+    scraper = site.scraper() if site is not None else None
+    scraped = hearing.lives.scraped(scraper, clock) if scraper is not None else {}
     seen = Seen(
         records=kept,
         began=clock.began,
@@ -46,7 +47,7 @@ def gathered(
         drill=drill,
         records=kept,
         seen=seen,
-        pods=_pods(plan, clock, world, until),
+        pods=site.pods(until) if site is not None else Pods(least_available=0, peak=0, seconds=0.0),
         until=until,
         load=load,
         happenings=hearing.happenings,
@@ -59,13 +60,3 @@ def _usual_start_seconds(service: Service) -> float:
     probe = service.probes.readiness
     start = service.startup.start_seconds * math.exp(2 * service.startup.spread)
     return start + (probe.period_seconds * probe.success_threshold if probe is not None else 0.0)
-
-
-def _pods(plan: Plan, clock: LiveClock, world: LocalWorld | None, until: float) -> Pods:
-    if world is None:
-        return Pods(least_available=0, peak=0, seconds=0.0)
-    pods, looked = world.pods, (until - clock.began) * plan.speed
-    end_us = min(looked, plan.scenario.horizon_seconds) * MICROSECONDS
-    lives = [*pods.lives, *((pod.created_us, end_us) for pod in pods.all())]
-    total_us = sum(max(0.0, min(gone, end_us) - max(0, made)) for made, gone in lives)
-    return Pods(least_available=pods.least_available, peak=pods.peak, seconds=total_us / MICROSECONDS)

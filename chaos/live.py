@@ -1,13 +1,11 @@
-"""The harness of one drill in the local world: it does what the state machine commands, and tells it what happened."""
+"""The harness of one drill in a real world: it does what the state machine commands, and tells it what happened."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -20,16 +18,18 @@ from chaos.drill import RUNNING, Command, Do, Drill, Phase
 from chaos.driver import LiveDriver
 from chaos.evidence import counts
 from chaos.faulting import Faulting
+from chaos.faults import FaultPlan
 from chaos.gather import gathered
 from chaos.guards import Guards, Trip
 from chaos.hearing import Hearing, Tell
 from chaos.journal import Journal
 from chaos.local.runs import Run
-from chaos.local.world import LocalWorld
 from chaos.loop import DrillLoop, Work
 from chaos.plan import Plan
 from chaos.results import DrillResult
 from chaos.sender import Sender
+from chaos.site import Around, Site
+from chaos.sites import site_of
 from chaos.tail import Tail, baseline_problem, settled
 from chaos.world import WorldError
 from strategies.effects import Fate
@@ -62,7 +62,7 @@ class LiveDrill:
         self.drill, self._resumes = Drill.of(events), bool(events)
         self._entries = [entry for entry in entries if entry.kind != d.KIND]
         self.clock = LiveClock(plan.speed, began=time.monotonic() + FAR)
-        self.world: LocalWorld | None = None
+        self.site: Site | None = None
         self.tail = Tail(run.path)
         self._loop = DrillLoop(self.drill, journal, self.clock, does=self._does, entered=self._entered)
         self._hearing = Hearing(plan, self.clock, post=self._loop.post, tell=tell)
@@ -150,25 +150,25 @@ class LiveDrill:
         await asyncio.sleep(max(0.0, self.clock.began - time.monotonic()))
         self._loop.post(d.RolloutBegan(at=self.clock.began))
 
-    async def _bring_up(self) -> None:
-        plan = self.plan
-        self.world = world = LocalWorld(
-            self.run,
-            plan.scenario,
-            self.clock,
-            seed=plan.settings.seed,
-            settings=self._faults.board.settings,
+    async def _bring_up(self, armed: Iterable[int] = ()) -> None:
+        around = Around(
+            plan=self.plan,
+            run=self.run,
+            clock=self.clock,
             person=self._person,
             failed=self._failed,
             tell=self._hearing.world,
         )
-        await world.start(plan.release)
-        self._faults.bind(world)
+        self.site = site = site_of(around)
+        for number in armed:
+            site.arm(self.plan.faults[number])
+        await site.start()
+        self._faults.bind(site)
 
     async def _send(self, lead_seconds: float) -> float:
-        assert self.world is not None
+        assert self.site is not None
         seed = self.plan.settings.seed + self.drill.resumed
-        return await self._sender.start(self.world.processes, self.world.envoy, lead_seconds=lead_seconds, seed=seed)
+        return await self._sender.start(self.site.processes, self.site.target(), lead_seconds=lead_seconds, seed=seed)
 
     async def _person(self, reason: str) -> str:
         """Whoever approves, as the scenario says: after a while, or never."""
@@ -184,14 +184,14 @@ class LiveDrill:
     # -- the rollout ----------------------------------------------------------------------------------------------
 
     async def _roll_out(self) -> None:
-        assert self.world is not None
+        assert self.site is not None
         self._up.set()
-        coming = [each for each in self.plan.faults if each.from_weight is None and each.number not in self.drill.asked]
-        self._faults.arm(each.number for each in coming if each.from_seconds == 0)  # before the first order
-        for fault in coming:
+        for fault in self._coming():
+            if fault.from_seconds == 0:
+                self.site.arm(fault)  # before the first order
             self._loop.begin(self._faults.due(fault))
         self._driver = driver = LiveDriver(
-            self.world,
+            self.site.world,
             self.plan.strategy,
             self.plan.release,
             clock=self.clock,
@@ -208,6 +208,10 @@ class LiveDrill:
         finally:
             running.cancel()
         self._loop.post(d.RolloutEnded(at=time.monotonic(), outcome=fate.outcome.value, reason=fate.reason))
+
+    def _coming(self) -> list[FaultPlan]:
+        """Faults whose time will come by the clock."""
+        return [each for each in self.plan.faults if each.from_weight is None and each.number not in self.drill.asked]
 
     async def _inject(self, number: int) -> None:
         await self._up.wait()
@@ -262,7 +266,7 @@ class LiveDrill:
             self.drill,
             self.clock,
             self._hearing,
-            self.world,
+            self.site,
             records=records,
             until=until,
             load=self._sender.report,
@@ -282,13 +286,12 @@ class LiveDrill:
                 self._keep_traffic()
         except (WorldError, OSError) as error:
             self._hearing.happened("trouble", "sweep", reason=str(error))
-        left = await asyncio.to_thread(self.run.clear)
+        left = await (self.site.clear() if self.site is not None else asyncio.to_thread(self.run.clear))
         self._loop.post(d.Swept(at=time.monotonic(), left=tuple(left)))
 
     async def _stop_world(self) -> None:
-        if self.world is not None:
-            await self.world.stop()
-        await self._faults.close()
+        if self.site is not None:
+            await self.site.stop()
 
     def _keep_traffic(self) -> None:
         folder = self.run.path / "result"
@@ -305,7 +308,7 @@ class LiveDrill:
             self._known,
             self._judgement,
             run_id=self.run.id,
-            world="local",
+            world=self.plan.settings.world,
             journal=str(self.run.path / "journal.jsonl"),
             wall_began=self._wall_began,
         )
@@ -317,13 +320,12 @@ class LiveDrill:
         began = self.drill.began
         assert began is not None
         self.clock.began = began
-        self._faults.arm(sorted(self.drill.asked))
         if self.drill.decided is None:  # it was killed between a decision and its event
             for decision in rebuild.decisions(self._entries, self.clock):
                 self._loop.post(decision)
-        await self._bring_up()
-        assert self.world is not None
-        await rebuild.give(rebuild.last_orders(self._entries), self.world, self.plan.scenario.service.startup)
+        await self._bring_up(sorted(self.drill.asked))
+        assert self.site is not None
+        await rebuild.give(rebuild.last_orders(self._entries), self.site.world, self.plan.scenario.service.startup)
         await self._send(began - time.monotonic())
         self._guards.start()
         self._loop.begin(self._watch())
@@ -332,10 +334,9 @@ class LiveDrill:
     # -- guards and signals ---------------------------------------------------------------------------------------
 
     def _ready(self) -> int:
-        world = self.world
-        if world is None or self.drill.began is None:
+        if self.site is None or self.drill.began is None:
             return 1 << 30
-        return sum(pod.ready for revision in ("stable", "canary") for pod in tuple(world.pods.active[revision]))
+        return self.site.ready()
 
     def _trip(self, trip: Trip) -> None:
         """In the thread of the guards."""
@@ -344,9 +345,5 @@ class LiveDrill:
 
     def _end_processes(self) -> None:
         """In the thread of the guards: the loop hangs, so nobody else can."""
-        self._lost = True
-        for pid in self.run.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        if self.site is not None:
+            self._lost = self.site.end()

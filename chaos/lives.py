@@ -8,6 +8,7 @@ from typing import Any
 
 from chaos.clock import LiveClock
 from chaos.faults.verify import Life
+from chaos.metrics.scraper import Scraper
 from chaos.metrics.store import LiveStore
 from strategies.metrics.series import NAME, Matcher
 
@@ -23,7 +24,8 @@ class Lives:
         """Hear what happened to a pod at a monotonic time; what is not about lives is ignored."""
         if kind == "container_started":
             self._end(pod)
-            self._open[pod] = Life(pod, pod.rpartition("-")[0], at, math.nan, math.nan)
+            revision = facts.get("revision") or pod.rpartition("-")[0]
+            self._open[pod] = Life(pod, revision, at, math.nan, math.nan)
         elif kind == "pod_ready" and pod in self._open and math.isnan(self._open[pod].ready):
             self._open[pod] = replace(self._open[pod], ready=at)
         elif kind == "container_died" and pod in self._open:
@@ -40,15 +42,15 @@ class Lives:
         """Every process, in the order in which they started."""
         return sorted([*self._ended, *self._open.values()], key=lambda life: life.started)
 
-    def scraped(self, store: LiveStore, clock: LiveClock) -> dict[str, Any]:
+    def scraped(self, scraper: Scraper, clock: LiveClock) -> dict[str, Any]:
         """Memory and pools of replicas since the rollout began, and when scrapes happened."""
+        store = scraper.store
         memory = {
             pod: (values[0] / 2**20, max(values) / 2**20)
             for pod, values in _by_pod(store, "process_resident_memory_bytes")
         }
         pool = {pod: max(values) for pod, values in _by_pod(store, "db_pool_connections_in_use")}
-        found = store.select([Matcher(NAME, "=", "up"), Matcher("instance", "=", "envoy")])
-        rounds = [clock.real(int(at) * 1000) for at in found.times_ms[:, 0][found.kept[:, 0]].tolist()]
+        rounds = [clock.real(at_us) for at_us in scraper.rounds_us]
         return {"memory_mib": memory, "pool": pool, "rounds": rounds}
 
 

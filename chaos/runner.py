@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from chaos import journal
+from chaos.cluster.settings import ClusterSettings
 from chaos.faults import ProcessFault
 from chaos.guards import Limits
 from chaos.hearing import Tell
 from chaos.journal import Journal, JournalError
 from chaos.live import LiveDrill
-from chaos.local.runs import Run
+from chaos.local.runs import CLUSTER, Run
 from chaos.plan import Plan, Settings, Source, make
 from chaos.results import DrillResult
 from chaos.world import WorldError
@@ -100,7 +101,7 @@ def _end_remains(run_dir: Run) -> None:
         left = run_dir.path / name
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
-        elif not name.startswith("traffic-"):
+        elif not name.startswith("traffic-") and name != CLUSTER:
             left.unlink()
 
 
@@ -128,6 +129,8 @@ def planned_by(told: Mapping[str, Any]) -> Plan:
         settings["limits"] = Limits(**settings["limits"])
         settings["extra"] = tuple(ProcessFault(**each) for each in settings["extra"])
         settings["state"] = Path(settings["state"]) if settings["state"] is not None else None
+        if settings.get("cluster") is not None:
+            settings["cluster"] = ClusterSettings(**settings["cluster"])
         settings["speed"] = told["speed"]
         plan = make(Source(**told["source"]), told["strategy"], Settings(**settings))
         digest = told["digest"]

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from chaos.clock import MICROSECONDS
 from chaos.load.config import Load, Users
-from chaos.local.envoy import Envoy
 from chaos.local.processes import Process, Processes
 from chaos.plan import Plan
+from chaos.site import Target
 from chaos.tail import Tail
 from chaos.world import WorldError
 
@@ -38,7 +38,7 @@ class Sender:
         """It was started."""
         return self._process is not None
 
-    async def start(self, processes: Processes, envoy: Envoy, *, lead_seconds: float, seed: int) -> float:
+    async def start(self, processes: Processes, target: Target, *, lead_seconds: float, seed: int) -> float:
         """Start it so many real seconds before the rollout (negative: after); monotonic seconds of its second 0.
 
         Raises:
@@ -46,7 +46,7 @@ class Sender:
         """
         path = self._tail.next_path
         config = path.with_suffix(".json")
-        config.write_text(self._load(envoy.address, path, lead_seconds, seed).to_json())
+        config.write_text(self._load(target, path, lead_seconds, seed).to_json())
         argv = [sys.executable, "-m", "chaos.load", "--config", str(config)]
         self._processes = processes
         self._process = process = await processes.execute("load", argv, "load.log")
@@ -68,15 +68,17 @@ class Sender:
                 raise WorldError(f"the load generator ended: {self._words()}")
             await asyncio.sleep(0.02)
 
-    def _load(self, address: tuple[str, int], path: Path, lead_seconds: float, seed: int) -> Load:
+    def _load(self, target: Target, path: Path, lead_seconds: float, seed: int) -> Load:
         plan, users = self._plan, self._plan.scenario.users
         duration = max(0.0, lead_seconds) + plan.deadline_seconds + plan.tail_seconds + _SPARE_SECONDS
         schedule: dict[str, Any] = {"steps": plan.steps_from(lead_seconds)}
         if plan.settings.clients is not None:
             schedule = {"clients": plan.settings.clients}
         return Load(
-            host=address[0],
-            port=address[1],
+            host=target.host,
+            port=target.port,
+            headers=target.headers,
+            allow=target.allow,
             log=str(path),
             duration_seconds=duration,
             seed=seed,

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from chaos.faults.plan import FaultPlan, ProcessFault
+from chaos.injectors.blindness import MetricsBlindness
 from chaos.injectors.board import KnobBoard
+from chaos.injectors.knobs import AppKnobs, targets_of
 from chaos.injectors.protocol import FaultInjector, Targets
 from chaos.local.envoy import RouterFault
 from chaos.local.pods import Pod
@@ -20,14 +22,13 @@ from scenarios.schema import ErrorRatioFault, LatencyFault
 from strategies.effects import Revision
 
 _LOOK_SECONDS: Final = 0.02  #: real time between two looks at what is waited for
-_PATIENCE_SECONDS: Final = 5.0
 
 
 def injector_of(plan: FaultPlan, world: LocalWorld, board: KnobBoard) -> FaultInjector:
     """The injector of a fault in the local world."""
     match plan.engine:
         case "application":
-            return AppKnobs(plan, world, board)
+            return AppKnobs(plan, board, everyone=world.pods.all, targets=lambda: _targets(plan, world))
         case "router":
             return EnvoyFault(plan, world)
         case "processes":
@@ -40,61 +41,6 @@ def _targets(plan: FaultPlan, world: LocalWorld) -> list[Pod]:
     """Pods that a fault hits now: all of its revisions, or the oldest few of each."""
     most = plan.fault.replicas if isinstance(plan.fault, ProcessFault) else None
     return [pod for revision in plan.revisions for pod in world.pods.active[revision][:most]]
-
-
-def _plan(plan: FaultPlan, engine: str, what: str, pods: list[Pod]) -> Targets:
-    return Targets(what=what, engine=engine, revisions=plan.revisions, pods=tuple(pod.name for pod in pods))
-
-
-class AppKnobs:
-    """Turns the application's knobs: by its admin endpoint, and by start settings of processes that come later."""
-
-    def __init__(self, plan: FaultPlan, world: LocalWorld, board: KnobBoard) -> None:
-        self._fault, self._world, self._board = plan, world, board
-
-    def plan(self) -> Targets:
-        """See `FaultInjector`."""
-        what = f"{self._fault.kind} by the knobs of the application, also of pods that start later"
-        return _plan(self._fault, "application", what, _targets(self._fault, self._world))
-
-    async def inject(self) -> None:
-        """See `FaultInjector`."""
-        few = isinstance(self._fault.fault, ProcessFault) and self._fault.fault.replicas is not None
-        chosen = frozenset(pod.name for pod in _targets(self._fault, self._world)) if few else None
-        self._board.begin(self._fault, chosen)
-        await self._board.turn(self._world.pods)
-
-    async def await_injected(self) -> Moment:
-        """See `FaultInjector`."""
-        while not (borne := self._board.bearers(self._fault, self._world.pods)):
-            await asyncio.sleep(_LOOK_SECONDS)
-        return min(borne.values(), key=lambda moment: moment.hi)
-
-    async def ensure(self) -> list[str]:
-        """See `FaultInjector`; a process that starts has its knobs already, so this repairs what was in between."""
-        return await self._board.turn(self._world.pods)
-
-    async def recover(self) -> None:
-        """See `FaultInjector`."""
-        self._board.end(self._fault)
-        await self._board.turn(self._world.pods)
-
-    async def await_recovered(self) -> list[str]:
-        """See `FaultInjector`; a process that does not answer counts as recovered when it is gone."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while (behind := self._board.behind(self._world.pods)) and time.monotonic() < deadline:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self._board.turn(self._world.pods)
-        return [pod.name for pod in behind]
-
-    async def sweep(self) -> list[str]:
-        """See `FaultInjector`: knobs end with their process."""
-        return []
-
-    def capabilities(self) -> frozenset[str]:
-        """See `FaultInjector`."""
-        faults = ("error_ratio", "added_latency", "crash_loop", "never_ready", "slow_start", "memory_leak", "pool_leak")
-        return frozenset((*faults, "refuse"))
 
 
 class EnvoyFault:
@@ -110,7 +56,7 @@ class EnvoyFault:
     def plan(self) -> Targets:
         """See `FaultInjector`."""
         what = f"{self._fault.kind} by the router's fault filter, on all requests that it sends to the revision"
-        return _plan(self._fault, "router", what, [])
+        return targets_of(self._fault, "router", what, [])
 
     async def inject(self) -> None:
         """See `FaultInjector`."""
@@ -176,7 +122,7 @@ class Signals:
     def plan(self) -> Targets:
         """See `FaultInjector`."""
         what = "SIGKILL once" if self._kind == "kill" else "SIGSTOP for as long as the fault lasts"
-        return _plan(self._fault, "processes", what, _targets(self._fault, self._world))
+        return targets_of(self._fault, "processes", what, _targets(self._fault, self._world))
 
     async def inject(self) -> None:
         """See `FaultInjector`."""
@@ -249,47 +195,3 @@ class Signals:
     def capabilities(self) -> frozenset[str]:
         """See `FaultInjector`."""
         return frozenset({"kill", "hang"})
-
-
-class MetricsBlindness:
-    """No scrape happens: the strategy sees what it saw before, and then nothing."""
-
-    def __init__(self, plan: FaultPlan, world: LocalWorld) -> None:
-        self._fault, self._world = plan, world
-        self._injected: Moment | None = None
-
-    def plan(self) -> Targets:
-        """See `FaultInjector`."""
-        return _plan(self._fault, "scraper", "no scrape succeeds", [])
-
-    async def inject(self) -> None:
-        """See `FaultInjector`."""
-        self._world.blind = True
-        now = time.monotonic()
-        self._injected = self._injected or Moment(now, now)
-
-    async def await_injected(self) -> Moment:
-        """See `FaultInjector`."""
-        if self._injected is None:
-            raise WorldError("blind metrics were not asked for")
-        return self._injected
-
-    async def ensure(self) -> list[str]:
-        """See `FaultInjector`: there is one scraper."""
-        return []
-
-    async def recover(self) -> None:
-        """See `FaultInjector`."""
-        self._world.blind = False
-
-    async def await_recovered(self) -> list[str]:
-        """See `FaultInjector`."""
-        return []
-
-    async def sweep(self) -> list[str]:
-        """See `FaultInjector`."""
-        return []
-
-    def capabilities(self) -> frozenset[str]:
-        """See `FaultInjector`."""
-        return frozenset({"blind"})

@@ -46,7 +46,22 @@ class Pod:
         self.serving = False  #: the router sends it requests
         self.terminating = False
         self.restarts = 0
-        self.life: asyncio.Task[None] | None = None
+        self.living: asyncio.Task[None] | None = None
+
+    @property
+    def life(self) -> tuple[str, int]:
+        """Its present process: the pod, and how often it had been restarted."""
+        return self.name, self.restarts
+
+    @property
+    def alive(self) -> bool:
+        """It has a process."""
+        return self.process is not None and self.process.alive
+
+    @property
+    def listens(self) -> bool:
+        """Its knobs can be turned."""
+        return bool(self.admin_port)
 
     def rank(self) -> tuple[Any, ...]:
         """Pods of a low rank are deleted first (`ActivePods.Less` of Kubernetes, without cost and node rank)."""
@@ -116,7 +131,7 @@ class Pods:
             pod = Pod(revision, self.created[revision], self.clock.now_us())
             self.created[revision] += 1
             active.append(pod)
-            pod.life = self._begin(self._live(pod))
+            pod.living = self._begin(self._live(pod))
         self.peak = max(self.peak, len(self.all()))
         self._changed()
 
@@ -125,8 +140,8 @@ class Pods:
         self.active[pod.revision].remove(pod)
         pod.terminating = True
         self._unready(pod)
-        if pod.life is not None:
-            pod.life.cancel()
+        if pod.living is not None:
+            pod.living.cancel()
         self.ending.append(pod)
         self._begin(self._leave(pod))
         self._begin(self._end(pod))

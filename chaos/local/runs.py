@@ -25,6 +25,7 @@ from chaos.journal import boot_id
 RUN: Final = "ROLLOUTLAB_RUN"  #: environment variable of every process of a run
 STATE: Final = "ROLLOUTLAB_STATE"  #: where run directories stand, instead of the user's state folder
 KEPT: Final = ("journal.jsonl", "result")  #: files and folders that a sweep leaves in place
+CLUSTER: Final = "cluster.json"  #: where the objects of a drill in a cluster are
 _PATIENCE_SECONDS: Final = 5.0
 
 

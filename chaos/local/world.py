@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from chaos.app_settings import told
 from chaos.clock import MICROSECONDS, LiveClock
 from chaos.local.deployment import Deployment
 from chaos.local.envoy import Envoy
@@ -16,6 +17,7 @@ from chaos.local.processes import Processes
 from chaos.local.runs import Run
 from chaos.metrics.answers import answer
 from chaos.metrics.scraper import Scraper, Target
+from chaos.waiting import Waiting
 from chaos.world import WorldError
 from scenarios.schema import Scenario, Service
 from strategies.effects import (
@@ -88,7 +90,7 @@ class LocalWorld:
         self.weight = 0.0
         self._routed = True
         self._by_pods = False  #: traffic follows the pods: no router, or a Deployment rolls
-        self._changed = asyncio.Event()
+        self._waiting = Waiting(clock, lambda: self.pods.progress_us)
         self._routing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -177,20 +179,20 @@ class LocalWorld:
     async def await_available(self, effect: AwaitAvailable) -> Available | DeadlinePassed:
         """See `RealWorld`."""
         self.pods.min_ready_seconds = effect.min_ready_seconds
-        there = await self._until(
+        there = await self._waiting.until(
             lambda: self.pods.available(effect.revision) >= effect.replicas, effect.deadline_seconds
         )
         return Available(self._seconds()) if there else DeadlinePassed(self._seconds())
 
     async def await_complete(self, effect: AwaitComplete) -> Available | DeadlinePassed:
         """See `RealWorld`."""
-        there = await self._until(self.deployment.complete, effect.deadline_seconds)
+        there = await self._waiting.until(self.deployment.complete, effect.deadline_seconds)
         return Available(self._seconds()) if there else DeadlinePassed(self._seconds())
 
     async def observe(self, effect: Observe) -> Counts | DeadlinePassed:
         """See `RealWorld`."""
         self.pods.min_ready_seconds = effect.min_ready_seconds
-        there = await self._until(lambda: self._counts() != effect.changed_from, effect.deadline_seconds)
+        there = await self._waiting.until(lambda: self._counts() != effect.changed_from, effect.deadline_seconds)
         return Counts(self._seconds(), *self._counts()) if there else DeadlinePassed(self._seconds())
 
     async def ask_person(self, reason: str) -> Approved:
@@ -211,28 +213,11 @@ class LocalWorld:
         pods = self.pods
         return (pods.spec["canary"], pods.available("canary")), (pods.spec["stable"], pods.available("stable"))
 
-    async def _until(self, true: Callable[[], bool], deadline_seconds: float | None) -> bool:
-        """Wait until it is true, or nothing has progressed for `deadline_seconds` of scenario time."""
-        since_us = self.clock.now_us()
-        while not true():
-            self._changed.clear()
-            left = None
-            if deadline_seconds is not None:
-                due_us = max(since_us, self.pods.progress_us) + deadline_seconds * MICROSECONDS
-                left = self.clock.real_seconds((due_us - self.clock.now_us()) / MICROSECONDS)
-                if left <= 0:
-                    return False
-            try:
-                await asyncio.wait_for(self._changed.wait(), left)
-            except TimeoutError:
-                continue  # something may have progressed without a change that was waited for
-        return True
-
     # -- what pods tell -------------------------------------------------------------------------------------------
 
     def _pods_changed(self) -> None:
         self.deployment.sync()
-        self._changed.set()
+        self._waiting.changed()
 
     def _endpoints_changed(self) -> None:
         if self._by_pods:
@@ -247,28 +232,11 @@ class LocalWorld:
 
     def settings_of(self, pod: Pod) -> dict[str, Any]:
         """What the application of a pod is told when it starts."""
-        service = self.scenario.service
-        start = 0.0 if self.pods.service is not service else self.clock.real_seconds(service.startup.start_seconds)
-        return {
-            "APP_REVISION": pod.revision,
-            "APP_VERSION": pod.revision,
-            "APP_POD": pod.name,
-            "APP_SERVICE": service.name,
-            "APP_PORT": pod.port,
-            "ERROR_RATE": service.error_ratio,
-            "LATENCY_P50": service.latency.p50_seconds,
-            "LATENCY_P99": service.latency.p99_seconds,
-            "THREADS": service.threads,
-            "APP_BUCKETS": list(self.scenario.metrics.buckets_seconds),
-            "APP_BIRTHS": self.scenario.metrics.births.codes,
-            "POOL_SIZE": service.resources.pool_size,
-            "MEMORY_LIMIT_MIB": service.resources.memory_limit_mib,
-            "START_SECONDS": start,
-            "DRAIN": self.clock.real_seconds(service.shutdown.drain_seconds),
-            "GRACEFUL": service.shutdown.graceful,
-            "SEED": self.seed + 1_000_003 * pod.restarts,  # the application adds the name of the pod
-            **self._settings(pod),
-        }
+        # the application adds the name of the pod to the seed
+        common = told(self.scenario, speed=self.clock.speed, seed=self.seed + 1_000_003 * pod.restarts)
+        own = {"APP_REVISION": pod.revision, "APP_VERSION": pod.revision, "APP_POD": pod.name, "APP_PORT": pod.port}
+        warming_up = self.pods.service is not self.scenario.service
+        return {**common, **own, **({"START_SECONDS": 0.0} if warming_up else {}), **self._settings(pod)}
 
     def targets(self) -> list[Target]:
         """What is scraped: every replica that listens, and the router."""

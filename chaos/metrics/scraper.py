@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,14 +27,18 @@ class Target:
     own: Mapping[str, str] = field(default_factory=dict)  #: its labels, such as `instance`
 
 
+Fetch = Callable[[Target], Awaitable[bytes]]
+
+
 class Scraper:
     """Scrapes until it is cancelled.
 
     Args:
         targets: asked before each round, since pods come and go.
         blind: while it answers true, no scrape happens (an injected outage of the metrics).
+        fetch: what a target answers; None: a GET of its URL. ValueError, OSError or TimeoutError: it failed.
 
-    Attributes worth reading: `store`, `rounds`, `failures`, `at_us` (scenario time of the last round).
+    Attributes worth reading: `store`, `rounds_us` (scenario times of the rounds), `failures`.
     """
 
     def __init__(
@@ -44,11 +48,13 @@ class Scraper:
         targets: Callable[[], list[Target]],
         *,
         blind: Callable[[], bool] = lambda: False,
+        fetch: Fetch | None = None,
     ) -> None:
         self.clock, self.interval_seconds, self.targets, self.blind = clock, interval_seconds, targets, blind
+        self._fetch = fetch
         self.store = LiveStore()
-        self.rounds = self.failures = 0
-        self.at_us = -1
+        self.failures = 0
+        self.rounds_us: list[int] = []
         self._known: dict[str, Target] = {}
 
     async def run(self) -> None:
@@ -69,17 +75,12 @@ class Scraper:
             self.store.gone(name, self._now_ms(), own=self._known[name].own)
         self._known = targets
         await asyncio.gather(*(self._one(session, target) for target in targets.values()))
-        self.rounds += 1
-        self.at_us = self.clock.now_us()
+        self.rounds_us.append(self.clock.now_us())
 
     async def _one(self, session: aiohttp.ClientSession, target: Target) -> None:
         at_ms = self._now_ms()
         try:
-            async with session.get(target.url) as response:
-                response.raise_for_status()
-                raw = await response.content.read(LONGEST + 1)
-                while len(raw) <= LONGEST and (more := await response.content.read(LONGEST)):
-                    raw += more
+            raw = await (_got(session, target) if self._fetch is None else self._fetch(target))
             if len(raw) > LONGEST:
                 raise ValueError(f"expected at most {LONGEST} bytes")
             self.store.scraped(target.name, at_ms, samples(raw.decode()), own=target.own)
@@ -89,6 +90,15 @@ class Scraper:
 
     def _now_ms(self) -> int:
         return self.clock.now_us() // 1000
+
+
+async def _got(session: aiohttp.ClientSession, target: Target) -> bytes:
+    async with session.get(target.url) as response:
+        response.raise_for_status()
+        raw = await response.content.read(LONGEST + 1)
+        while len(raw) <= LONGEST and (more := await response.content.read(LONGEST)):
+            raw += more
+        return raw
 
 
 def samples(text: str) -> Iterator[tuple[dict[str, str], float]]:

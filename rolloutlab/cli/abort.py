@@ -20,9 +20,9 @@ def command(runs: tuple[str, ...], everything: bool, timeout: float, output: str
     """
     import json
 
-    from rolloutlab.cli.drilling import need_local
+    from rolloutlab.cli.drilling import need_world
 
-    need_local("abort")
+    need_world("abort")
     from rolloutlab.drill.clearing import aborted, running
     from rolloutlab.text import safe
     from scenarios.errors import unknown

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from rolloutlab.cli import options
+from rolloutlab.cli.cluster_options import cluster_options, cluster_settings
 from rolloutlab.cli.drill import Speed
 
 
 @click.command()
 @options.scenario_argument
 @click.option("--strategy", metavar="NAME", help="Which strategy.  [default: the only one of the file]")
-@click.option("--world", default="local", show_default=True, metavar="NAME", help="Where the drills are done.")
+@click.option(
+    "--world", default="local", show_default=True, metavar="NAME", help="Where the drills are done: local or cluster."
+)
+@cluster_options
 @click.option("--repeat", type=click.IntRange(1, 1000), default=20, show_default=True, metavar="N",
               help="Drills that the model is judged on.")  # fmt: skip
 @click.option("--fit", "parameters", multiple=True, metavar="NAME",
@@ -58,15 +64,16 @@ def command(
     output: str,
     quiet: bool,
     html: str | None,
+    **where: Any,
 ) -> None:
     """Hold what the simulator predicts of SCENARIO against what drills of it measure.
 
     Times from the first bad response to the decision, and from there to the last response of the bad revision. Exit
     code 0 when the model holds, 1 when it does not, 5 when too little was measured to say.
     """
-    from rolloutlab.cli.drilling import calibrate_and_print, need_local
+    from rolloutlab.cli.drilling import calibrate_and_print, need_world
 
-    need_local("calibrate")
+    need_world("calibrate", world)
     from chaos.plan import Settings
     from rolloutlab.drill.door import Wanted
 
@@ -80,7 +87,7 @@ def command(
         allow_python=allow_python,
         world=world,
         repeat=repeat + (fit_repeat if parameters else 0),
-        settings=Settings(speed=speed or None, seed=seed),
+        settings=Settings(speed=speed or None, seed=seed, cluster=cluster_settings(world, where)),
     )
     fit_to = fit_repeat if parameters else 0
     calibrate_and_print(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from rolloutlab.cli import options
+from rolloutlab.cli.cluster_options import cluster_options, cluster_settings
 
 
 class Speed(click.ParamType[float]):
@@ -31,7 +34,8 @@ class Speed(click.ParamType[float]):
 @click.option("--strategy", "strategies", multiple=True, metavar="NAME",
               help="Which strategy; repeatable.  [default: the only one of the file]")  # fmt: skip
 @click.option("--world", default="local", show_default=True, metavar="NAME",
-              help="local: replicas are processes on this machine, an Envoy routes, no root, no Docker.")  # fmt: skip
+              help="local: replicas are processes on this machine, an Envoy routes, no root, no Docker; "
+              "cluster: pods of a Kubernetes cluster behind its Gateway.")  # fmt: skip
 @click.option("--variant", metavar="NAME", help="This variant of the file.")
 @click.option("--speed", type=Speed(), default="auto", show_default=True,
               help="Scenario seconds per real second; auto: about a minute of real time.")  # fmt: skip
@@ -47,6 +51,7 @@ class Speed(click.ParamType[float]):
               help="Change one value, as service.replicas=4; repeatable.")  # fmt: skip
 @options.binding_options
 @click.option("--allow-python", is_flag=True, help="Run the Python code that the file names.")
+@cluster_options
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: every drill with its timeline, traffic and steps.")  # fmt: skip
@@ -82,15 +87,17 @@ def command(
     junit: str | None,
     journal: str | None,
     prometheus: str | None,
+    **where: Any,
 ) -> None:
-    """Roll SCENARIO out for real, with its faults, on this machine, and say when users were safe again.
+    """Roll SCENARIO out for real, with its faults, and say when users were safe again.
 
-    Processes serve, Envoy routes, a load generator is the users. Exit codes: 0 pass, 1 an expectation fails, 2 bad
+    On this machine processes serve and Envoy routes; in a cluster pods serve and its Gateway routes. A load generator
+    is the users. Exit codes: 0 pass, 1 an expectation fails, 2 bad
     input, 3 refused before anything happened, 4 something is left behind, 5 inconclusive, 130 interrupted.
     """
-    from rolloutlab.cli.drilling import Files, need_local, plan_and_print, run_and_print
+    from rolloutlab.cli.drilling import Files, need_world, plan_and_print, run_and_print
 
-    need_local("drill")
+    need_world("drill", world)
     from chaos.plan import Settings
     from rolloutlab.drill.door import Wanted
 
@@ -105,7 +112,12 @@ def command(
         world=world,
         repeat=repeat,
         settings=Settings(
-            speed=speed or None, seed=seed, until_horizon=until_horizon, by_router=by_router, clients=clients
+            speed=speed or None,
+            seed=seed,
+            until_horizon=until_horizon,
+            by_router=by_router,
+            clients=clients,
+            cluster=cluster_settings(world, where),
         ),
     )
     if only_plan:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from rolloutlab.drill.result import Drills
 
 REFUSED: Final = 3
-#: what the local world and its reports import
-_NEEDED: Final = ("aiohttp", "envoy", "junitparser", "platformdirs", "prometheus_client")
+#: what a world and its reports import
+_COMMON: Final = ("aiohttp", "junitparser", "platformdirs", "prometheus_client")
+_NEEDED: Final = {"local": (*_COMMON, "envoy"), "cluster": (*_COMMON, "kubernetes")}
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,18 @@ class Files:
         return written
 
 
-def need_local(command: str) -> None:
-    """The extra `local` is installed.
+def need_world(command: str, world: str = "local") -> None:
+    """The extra of a world is installed.
 
     Raises:
-        click.ClickException: it is not.
+        ScenarioError: there is no such world.
+        click.ClickException: it is not installed.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    from scenarios.errors import pick
+
+    missing = [name for name in pick(world, _NEEDED, field="--world") if importlib.util.find_spec(name) is None]
     if missing:
-        wanted = f"{command} needs: pip install 'rolloutlab[local]' (missing: {', '.join(missing)})"
+        wanted = f"{command} needs: pip install 'rolloutlab[{world}]' (missing: {', '.join(missing)})"
         raise click.ClickException(wanted)
 
 

@@ -17,9 +17,9 @@ def command(only_plan: bool, output: str) -> None:
     """
     import json
 
-    from rolloutlab.cli.drilling import need_local
+    from rolloutlab.cli.drilling import need_world
 
-    need_local("sweep")
+    need_world("sweep")
     from rolloutlab.drill.clearing import orphans, swept
     from rolloutlab.text import safe
 

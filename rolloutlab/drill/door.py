@@ -19,7 +19,7 @@ from rolloutlab.question import Asked, Question, read
 from scenarios.errors import ScenarioError, unknown
 from scenarios.library import find
 
-WORLDS: Final = ("local",)  #: worlds that a drill can be done in
+WORLDS: Final = ("local", "cluster")  #: worlds that a drill can be done in
 MOST_REPEATS: Final = 1000
 _ENDS_A_SERIES: Final = (3, 4, 130)  #: exit codes after which the next drill is not begun
 Tell = Callable[[Happening], None]
@@ -71,6 +71,8 @@ def planned(wanted: Wanted) -> list[Planned]:
     """
     if wanted.world not in WORLDS:
         raise unknown(wanted.world, WORLDS, field="--world", what="world")
+    if wanted.world != wanted.settings.world:
+        raise ScenarioError(expected="settings of a cluster for the world cluster alone", got=wanted.world)
     if not 1 <= wanted.repeat <= MOST_REPEATS:
         raise ScenarioError(expected=f"1 to {MOST_REPEATS:,}", got=wanted.repeat, field="--repeat")
     asked = Asked(

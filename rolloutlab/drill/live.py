@@ -174,7 +174,10 @@ class Board:
         speed = f"sped up {plan.speed:.3g}x" if plan.speed != 1 else "real time"
         when = f"{state.at_seconds:,.0f} s" if state.at_seconds > _BEFORE else "–"
         number = f" · drill {self._number + 1}" if self._number else ""
-        head = Text(text.safe(f"{self._one.name} · local · {speed} · seed {plan.settings.seed}{number}"), style="bold")
+        head = Text(
+            text.safe(f"{self._one.name} · {plan.settings.world} · {speed} · seed {plan.settings.seed}{number}"),
+            style="bold",
+        )
         filled = round(20 * state.weight)
         weight = Text(f"weight  {'█' * filled}{'░' * (20 - filled)} {100 * state.weight:.3g} % to the canary")
         table = Table(box=None, padding=(0, 3, 0, 0), show_edge=False)

@@ -6,7 +6,6 @@ from typing import Any
 
 from rolloutlab import text
 from rolloutlab.drill.door import Planned
-from rolloutlab.drill.reading import engine_text
 from rolloutlab.drill.words import fault_text
 from rolloutlab.result import plain
 from scenarios.schema import Expectation
@@ -15,16 +14,14 @@ from scenarios.schema import Expectation
 def plan_text(one: Planned) -> str:
     """The plan for a person."""
     plan = one.plan
-    service = plan.scenario.service
     speed = f"sped up {plan.speed:.3g}x" if plan.speed != 1 else "in real time"
     real = text.seconds(real_seconds(one))
     lines = [
-        f"{one.name} · local: {engine_text()} · {speed} · seed {plan.settings.seed}",
+        f"{one.name} · {plan.settings.world}: {plan.engine} · {speed} · seed {plan.settings.seed}",
         "",
         f"takes      about {real} of real time; a rollout of about {text.seconds(plan.expected_seconds)} "
         f"of scenario time, {text.seconds(plan.scenario.horizon_seconds)} at most",
-        f"replicas   {service.replicas} processes of the stable revision, as many of the canary at most; Envoy before "
-        "them; all on 127.0.0.1, on ports that the kernel gives",
+        f"replicas   {_replicas(one)}",
         f"traffic    {plan.peak_per_second / plan.speed:,.4g} requests a second of the scenario at most: "
         f"{plan.peak_per_second:,.4g} a real second",
         f"baseline   {text.seconds(plan.lead_seconds)} of real time before the rollout",
@@ -35,11 +32,27 @@ def plan_text(one: Planned) -> str:
     if not plan.faults:
         lines.append("fault      none: a control")
     lines += [f"expects    {_expected(each)}" for each in expectations(one)] or ["expects    nothing of this strategy"]
-    lines.append("undo       faults are taken back, every process ended, every file but the journal removed")
+    lines.append(f"undo       faults are taken back, {_undo(one)}, every file but the journal removed")
     lines += [f"mind       {label}" for label in plan.labels]
     if plan.problems:
         lines += ["", "Refused:", *(f"  {problem}" for problem in plan.problems)]
     return "\n".join(map(text.safe, lines))
+
+
+def _replicas(one: Planned) -> str:
+    count, cluster = one.plan.scenario.service.replicas, one.plan.settings.cluster
+    if cluster is None:
+        return (
+            f"{count} processes of the stable revision, as many of the canary at most; Envoy before them; all on "
+            "127.0.0.1, on ports that the kernel gives"
+        )
+    return f"{count} pods of the stable revision, as many of the canary at most; all in namespace {cluster.namespace}"
+
+
+def _undo(one: Planned) -> str:
+    if one.plan.settings.cluster is None:
+        return "every process ended"
+    return "every object of the drill deleted, every process ended"
 
 
 def plan_document(one: Planned) -> dict[str, Any]:
@@ -50,8 +63,8 @@ def plan_document(one: Planned) -> dict[str, Any]:
             "scenario": one.question.name,
             "variant": one.question.variant,
             "strategy": plan.name,
-            "world": "local",
-            "engine": engine_text(),
+            "world": plan.settings.world,
+            "engine": plan.engine,
             "speed": plan.speed,
             "seed": plan.settings.seed,
             "real_seconds": real_seconds(one),

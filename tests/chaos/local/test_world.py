@@ -125,8 +125,8 @@ def test_weights_follow_the_strategy_and_counts_the_traffic(tmp_path: Path) -> N
         assert set(await ask(30)) == {("canary-0", 200)}
         await world.set_weight(0.0)
         assert {pod for pod, _ in await ask(30)} == {"stable-0", "stable-1"}
-        rounds = world.scraper.rounds
-        while world.scraper.rounds < rounds + 2:
+        rounds = len(world.scraper.rounds_us)
+        while len(world.scraper.rounds_us) < rounds + 2:
             await asyncio.sleep(0.01)
         counted = await world.measure(CountsQuery())
         assert counted.result == [30, 0, 30, 0]

@@ -190,7 +190,7 @@ def test_targets_that_fail_hang_or_lie_do_not_stop_the_others(monkeypatch: pytes
         return found
 
     found = asyncio.run(main())
-    now = found.at_us // 1000 + 1
+    now = found.rounds_us[-1] // 1000 + 1
     assert values(found.store, 'a{instance="good"}', now) == [1.0]
     assert values(found.store, "sum(up)", now) == [1.0]
     assert values(found.store, "count(up)", now) == [6.0]

@@ -1,0 +1,82 @@
+"""The router of a cluster: which Gateway routes, and where it is reached."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from chaos.cluster.door import Door
+from chaos.cluster.kinds import GATEWAY, SERVICE
+from chaos.cluster.kube import ApiError, Object
+from chaos.cluster.native import node as native
+from chaos.cluster.settings import ClusterSettings
+from chaos.world import WorldError
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A Gateway, and the address at which users would reach it."""
+
+    gateway: tuple[str, str]  #: namespace, name
+    address: tuple[str, int]
+
+
+def router(door: Door, settings: ClusterSettings) -> Router | None:
+    """The router of a drill; None: the scenario's weights are kept by pods and Services.
+
+    Raises:
+        WorldError: the one that was named is not there, several could be meant, or nobody knows its address.
+    """
+    if settings.routing == "service":
+        return None
+    found = _gateway(door, settings)
+    if found is None:
+        if settings.routing == "gateway":
+            raise WorldError(
+                "no Gateway in this cluster: `rolloutlab doctor` says how to get one, or --routing service"
+            )
+        return None
+    meta = found["metadata"]
+    return Router((meta["namespace"], meta["name"]), settings.endpoint or _address(door, found))
+
+
+def _gateway(door: Door, settings: ClusterSettings) -> Object | None:
+    parts = settings.gateway_parts
+    try:
+        if parts is not None:
+            found = door.kube.get(GATEWAY, parts[1], parts[0])
+            if found is None:
+                raise WorldError(f"no Gateway {settings.gateway} in this cluster")
+            return found
+        items: list[Object] = door.kube.list(GATEWAY)["items"]
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+    if len(items) > 1:
+        names = ", ".join(sorted(f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in items))
+        raise WorldError(f"several Gateways; name one with --gateway: {names}")
+    if not items:
+        return None
+    return {**items[0], "kind": "Gateway"}
+
+
+def _address(door: Door, found: Object) -> tuple[str, int]:
+    if door.node is not None:
+        return native.IP, native.GATEWAY_PORT
+    port = int(found["spec"]["listeners"][0]["port"])
+    for each in found.get("status", {}).get("addresses", ()):
+        try:
+            return str(ipaddress.ip_address(each["value"])), port
+        except ValueError:
+            continue  # a name: nothing is sent to what a name may point to
+    name = f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+    raise WorldError(f"Gateway {name} tells no IP address; say where it is reached with --address HOST:PORT")
+
+
+def service_address(door: Door, name: str, namespace: str) -> tuple[str, int]:
+    """Where a Service is reached from inside the cluster."""
+    found = door.kube.get(SERVICE, name, namespace)
+    if found is None:
+        raise WorldError(f"Service {name} of {namespace} is gone")
+    return str(found["spec"]["clusterIP"]), 80

@@ -1,0 +1,132 @@
+"""What a drill makes in its namespace, and how orders change it: the hands of `ClusterWorld`.
+
+Everything is owned by one anchor, is made by server-side apply and changed by absolute patches, so that doing it twice
+changes nothing, and a harness that takes over from one that was killed finds it as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from chaos.cluster import objects
+from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, SERVICE
+from chaos.cluster.kube import Kube, Object
+from chaos.cluster.objects import Drilled, Part
+from chaos.cluster.pod import REVISION
+from scenarios.schema import Scenario
+from strategies.effects import Revision, RollTo
+
+Settings = Callable[[Revision], Mapping[str, Any]]
+
+
+class Made:
+    """Args: `settings` tells what the application of a revision is started with, now.
+
+    Attributes worth reading: `main` (which revision the main Deployment has), `drilled`, `given` (settings that the
+    templates of a revision had last).
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        drilled: Drilled,
+        scenario: Scenario,
+        *,
+        gateway: tuple[str, str] | None,
+        settings: Settings,
+    ) -> None:
+        self._kube, self.drilled, self._scenario, self.gateway = kube, drilled, scenario, gateway
+        self._settings = settings
+        self.main: Revision = "stable"
+        self.given: dict[Revision, Mapping[str, Any]] = {}
+        self._other_there = False
+
+    async def anchor(self, told: Mapping[str, Any]) -> bool:
+        """Make the anchor, which is the first thing that is made; true when it was there: a harness was killed."""
+        name, namespace = self.drilled.named("drill"), self.drilled.namespace
+        found = await asyncio.to_thread(self._kube.get, CONFIG_MAP, name, namespace)
+        taken_over = found is not None
+        if found is None:
+            body = objects.anchor(self.drilled, told)
+            found = await asyncio.to_thread(self._kube.create, CONFIG_MAP, body, namespace)
+        self.drilled = replace(self.drilled, owner=objects.owner_of(found))
+        return taken_over
+
+    async def service(self, replicas: int) -> None:
+        """Make the service with the stable revision, and send all traffic to it."""
+        await self._deploy("main", "stable", replicas)
+        suffixes: tuple[Revision | None, ...] = ("stable", "canary", None)
+        for revision in suffixes:
+            await self._apply(SERVICE, objects.service(self.drilled, revision))
+        await self.weight(0.0)
+
+    async def found(self) -> None:
+        """Learn how a killed harness left it."""
+        main = await self._get("main")
+        if main is not None:
+            self.main = objects.revision_of(main)
+        self._other_there = await self._get("canary") is not None
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    async def scale(self, revision: Revision, replicas: int) -> None:
+        """Set the wanted number of pods of a revision; its Deployment is made when it is first asked for."""
+        if revision == self.main:
+            await self._patch("main", {"spec": {"replicas": replicas}})
+        elif self._other_there:
+            await self._patch("canary", {"spec": {"replicas": replicas}})
+        else:
+            await self._deploy("canary", revision, replicas)
+            self._other_there = True
+
+    async def roll_to(self, order: RollTo, min_ready_seconds: float) -> None:
+        """Give the main Deployment the template of a revision; its controller does the rest."""
+        rolling = {"maxSurge": order.max_surge, "maxUnavailable": order.max_unavailable}
+        self.main = order.revision
+        await self._deploy("main", order.revision, order.replicas, rolling=rolling, min_ready_seconds=min_ready_seconds)
+        if self._other_there:
+            await self._patch("canary", {"spec": {"replicas": 0}})
+
+    async def weight(self, canary: float | None) -> None:
+        """Send this share of requests to the canary; None: every pod gets the same."""
+        if self.gateway is not None:
+            weights = {"all": 1} if canary is None else objects.weights(canary)
+            await self._apply(HTTP_ROUTE, objects.route(self.drilled, self.gateway, weights))
+        elif canary in (0.0, 1.0):  # without a router a Service can only be switched
+            revision: Revision = "canary" if canary else "stable"
+            await self._select({REVISION: revision})
+        else:
+            await self._select({REVISION: None})
+
+    async def _select(self, selector: Mapping[str, str | None]) -> None:
+        name, namespace = self.drilled.named("all"), self.drilled.namespace
+        await asyncio.to_thread(self._kube.patch, SERVICE, name, {"spec": {"selector": dict(selector)}}, namespace)
+
+    # -- the API --------------------------------------------------------------------------------------------------
+
+    async def _deploy(self, part: Part, revision: Revision, replicas: int, **more: Any) -> None:
+        self.given[revision] = settings = self._settings(revision)
+        body = objects.deployment(
+            self.drilled, part, self._scenario, replicas=replicas, revision=revision, settings=settings, **more
+        )
+        await self._apply(DEPLOYMENT, body)
+
+    async def _apply(self, kind: Any, body: Object) -> None:
+        await asyncio.to_thread(self._kube.apply, kind, body, self.drilled.namespace)
+
+    async def _patch(self, part: Part, body: Object) -> None:
+        name, namespace = self.drilled.named(part), self.drilled.namespace
+        await asyncio.to_thread(self._kube.patch, DEPLOYMENT, name, body, namespace)
+
+    async def _get(self, part: Part) -> Object | None:
+        name, namespace = self.drilled.named(part), self.drilled.namespace
+        return await asyncio.to_thread(self._kube.get, DEPLOYMENT, name, namespace)
+
+    def remove(self) -> None:
+        """Ask for the end of everything; blocks, and may be called from any thread."""
+        with contextlib.suppress(Exception):
+            self._kube.delete(CONFIG_MAP, self.drilled.named("drill"), self.drilled.namespace)

@@ -1,0 +1,78 @@
+"""Before a drill in a cluster: is it the right one, may we, can it do what the scenario asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from chaos import preflight
+from chaos.cluster import door as doors
+from chaos.cluster import gateway, safety
+from chaos.cluster.door import Door
+from chaos.cluster.gateway import Router
+from chaos.cluster.settings import ClusterSettings
+from chaos.faults.plan import FaultPlan, ProcessFault
+from chaos.local.runs import state_dir
+from chaos.preflight import Pace, Where
+from chaos.world import WorldError
+from scenarios.schema import Scenario
+from scenarios.units import duration_text
+
+MOST_PODS: Final = 50  #: of both revisions on the native node, whose kubelet takes 60
+MOST_PODS_ELSEWHERE: Final = 200
+NATIVE_PER_CORE: Final = 60.0  #: requests per real second: router, pods and sender share the cores
+ELSEWHERE_PER_CORE: Final = 1000.0  #: where this machine only sends
+
+
+def there(
+    scenario: Scenario, faults: Sequence[FaultPlan], settings: ClusterSettings, *, state: Path | None, by_router: bool
+) -> Where:
+    """What a cluster is like for a drill; one that cannot be used says why in `problems`."""
+    problems = list(preflight.state_problems(state or state_dir()))
+    native, router, engine = False, None, "a cluster"
+    try:
+        found = doors.opened(settings)
+        native = found.node is not None
+        problems += safety.refusals(found.kube, settings)
+        router = gateway.router(found, settings)
+        engine = _engine(found, router)
+    except WorldError as error:
+        problems.append(str(error))
+    most = MOST_PODS if native else MOST_PODS_ELSEWHERE
+    refused = preflight.refused(scenario, faults, router="the gateway", most=most)
+    return Where(
+        refused=(*refused, *_refused(faults, by_router=by_router)),
+        problems=tuple(dict.fromkeys(problems)),
+        weights=router is not None,
+        pace=Pace(per_core=NATIVE_PER_CORE if native else ELSEWHERE_PER_CORE, probe_seconds=None),
+        labels=tuple(_labels(scenario, routed=router is not None)),
+        engine=engine,
+    )
+
+
+def _engine(found: Door, router: Router | None) -> str:
+    where = "native node" if found.node is not None else found.kube.server
+    by = f"behind Gateway {'/'.join(router.gateway)}" if router is not None else "behind a Service"
+    return f"pods {by}, Kubernetes {found.kube.version()}, {where}"
+
+
+def _refused(faults: Sequence[FaultPlan], *, by_router: bool) -> Iterator[str]:
+    if by_router:
+        yield "--by-router: a Gateway has no faults of its own; leave them to the application or to an injector"
+    for plan in faults:
+        if isinstance(plan.fault, ProcessFault) and plan.fault.kind == "hang":
+            yield f"faults[{plan.number}]: a process is hung on this machine only; in a cluster it is `freeze`"
+
+
+def _labels(scenario: Scenario, *, routed: bool) -> Iterator[str]:
+    startup = scenario.service.startup
+    took = duration_text(startup.schedule_seconds + startup.pull_seconds)
+    yield f"startup.schedule, startup.pull: the cluster takes its own time instead of {took}"
+    if scenario.metrics.source == "router":
+        yield "metrics.source: the pods count responses here, not the router"
+    if routed:
+        lag = duration_text(scenario.router.lag_seconds)
+        yield f"router.lag: the Gateway takes what it takes instead of {lag}"
+    else:
+        yield "no Gateway: weights are kept by the number of pods, blue-green by the selector of a Service"

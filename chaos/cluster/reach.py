@@ -1,0 +1,88 @@
+"""How the harness talks to pods: straight to their addresses, or through the API server where they are out of reach."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+
+from chaos.cluster.kinds import POD
+from chaos.cluster.kube import Kube
+from chaos.cluster.pod import PORT, Pod
+from chaos.world import WorldError
+
+LONGEST: Final = 4 << 20  #: bytes of one answer
+_PROBE_SECONDS: Final = 1.0
+
+
+class Reach:
+    """Args: `direct`: None: found out at the first pod."""
+
+    def __init__(self, kube: Kube, *, direct: bool | None = None) -> None:
+        self._kube = kube
+        self.direct = direct
+        self._session: aiohttp.ClientSession | None = None
+
+    async def find_out(self, pod: Pod) -> bool:
+        """Whether the addresses of pods can be reached from here."""
+        if self.direct is None:
+            self.direct = await _connects(pod.ip)
+        return self.direct
+
+    async def get(self, pod: Pod, port: int, path: str, *, seconds: float = 1.0) -> bytes:
+        """What a pod answers to a GET.
+
+        Raises:
+            WorldError: it did not answer, or not with 200.
+        """
+        return await self._ask("GET", pod, port, path, None, seconds)
+
+    async def post(self, pod: Pod, port: int, path: str, body: Mapping[str, Any], *, seconds: float = 2.0) -> bytes:
+        """The same for a POST of JSON."""
+        return await self._ask("POST", pod, port, path, body, seconds)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _ask(
+        self, method: str, pod: Pod, port: int, path: str, body: Mapping[str, Any] | None, seconds: float
+    ) -> bytes:
+        if not self.direct:
+            through = POD.path(pod.namespace, f"{pod.name}:{port}", "proxy") + path
+            return await asyncio.to_thread(self._kube.text, method, through, body, seconds=seconds)
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        try:
+            limit = aiohttp.ClientTimeout(total=seconds)
+            data = None if body is None else json.dumps(body)
+            head = {"Content-Type": "application/json"}
+            url = f"http://{_literal(pod.ip)}:{port}{path}"
+            async with self._session.request(method, url, data=data, headers=head, timeout=limit) as response:
+                found = await response.content.read(LONGEST + 1)
+                while len(found) <= LONGEST and (more := await response.content.read(LONGEST)):
+                    found += more
+                if response.status != 200 or len(found) > LONGEST:
+                    raise WorldError(f"{pod.name}{path}: {response.status}, {len(found)} bytes")
+                return found
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise WorldError(f"{pod.name}{path}: {error or 'no answer in time'}") from None
+
+
+async def _connects(host: str) -> bool:
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(host, PORT)
+            writer.close()
+            return True
+    return False
+
+
+def _literal(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip

@@ -1,0 +1,174 @@
+"""Drills in a cluster: see `chaos.site.Site`."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import math
+import time
+from typing import Any, Final
+
+from chaos.clock import MICROSECONDS
+from chaos.cluster import door as doors
+from chaos.cluster import gateway, objects, sweeping
+from chaos.cluster.injectors import injector_of
+from chaos.cluster.objects import Drilled
+from chaos.cluster.pod import ADMIN_PORT, Pod
+from chaos.cluster.safety import Hold
+from chaos.cluster.settings import ClusterSettings
+from chaos.cluster.world import ClusterWorld
+from chaos.faults.knobs import Circumstances, Knobs
+from chaos.faults.plan import FaultPlan
+from chaos.injectors.board import KnobBoard
+from chaos.injectors.protocol import FaultInjector
+from chaos.local.processes import Processes
+from chaos.local.runs import CLUSTER, Run
+from chaos.metrics.scraper import Scraper
+from chaos.results import Pods
+from chaos.site import Around, Target
+from chaos.world import WorldError
+
+_RESIDENT_MIB: Final = 45.0  #: of a replica without a leak, where no scrape has told yet
+_SPARE_SECONDS: Final = 600.0
+
+
+class ClusterSite:
+    """One drill in a namespace of a cluster; its journal, its traffic and its warden are on this machine."""
+
+    name = "cluster"
+
+    def __init__(self, around: Around) -> None:
+        plan, run = around.plan, around.run
+        assert plan.settings.cluster is not None
+        self._around, self._settings = around, plan.settings.cluster
+        self._door = doors.opened(self._settings)
+        self._router = gateway.router(self._door, self._settings)
+        self.processes = Processes(run)
+        circumstances = Circumstances(service=plan.scenario.service, speed=plan.speed, resident_mib=_RESIDENT_MIB)
+        self._board = KnobBoard(circumstances, tell=self._turn)
+        lasts = plan.lead_seconds + plan.deadline_seconds + plan.tail_seconds + _SPARE_SECONDS
+        self.drilled = Drilled(
+            id=run.id.lower(),
+            name=object_name(plan.scenario.service.name, run),
+            namespace=self._settings.namespace,
+            image=self._settings.image,
+            speed=plan.speed,
+            expires=math.ceil(time.time() + lasts),
+        )
+        self.world = ClusterWorld(
+            self._door.kube,
+            self.drilled,
+            plan.scenario,
+            around.clock,
+            gateway=self._router.gateway if self._router is not None else None,
+            seed=plan.settings.seed,
+            extra=self._board.template,
+            person=around.person,
+            failed=around.failed,
+            tell=self._told,
+        )
+        self._hold = Hold(self._door.kube, self._settings.namespace, self.drilled.id, self._lost)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """See `Site`."""
+        self._loop = asyncio.get_running_loop()
+        remember(self._around.run, self._settings, self.drilled.id)  # before the first object is made
+        await asyncio.to_thread(self._hold.take)
+        self.processes.on_lost = self._around.failed
+        await self.processes.start(replicas=False)
+        await self.world.start(self._around.plan.release)
+
+    def target(self) -> Target:
+        """See `Site`."""
+        if self._router is not None:
+            host, port = self._router.address
+        else:
+            host, port = gateway.service_address(self._door, self.drilled.named("all"), self.drilled.namespace)
+        network = str(ipaddress.ip_network(host))
+        return Target(host=host, port=port, headers={"Host": objects.host(self.drilled)}, allow=(network,))
+
+    def arm(self, fault: FaultPlan) -> None:
+        """See `Site`."""
+        if fault.engine == "application":
+            self._board.begin(fault)
+
+    def injector(self, fault: FaultPlan) -> FaultInjector:
+        """See `Site`."""
+        return injector_of(fault, self.world, self._board)
+
+    def scraper(self) -> Scraper | None:
+        """See `Site`."""
+        return self.world.scraper
+
+    def ready(self) -> int:
+        """See `Site`."""
+        return self.world.fleet.ready()
+
+    def pods(self, until: float) -> Pods:
+        """See `Site`."""
+        plan, clock = self._around.plan, self._around.clock
+        seconds = min((until - clock.began) * plan.speed, plan.scenario.horizon_seconds)
+        return self.world.fleet.summary(seconds * MICROSECONDS)
+
+    def end(self) -> bool:
+        """See `Site`: the objects of the drill are deleted, which ends its pods and its route."""
+        self.world.made.remove()
+        return True
+
+    async def stop(self) -> None:
+        """See `Site`."""
+        await self.world.stop()
+        await self.processes.stop()
+
+    async def clear(self) -> list[str]:
+        """See `Site`."""
+        try:
+            left = await asyncio.to_thread(sweeping.clear, self._door.kube, self.drilled.namespace, self.drilled.id)
+            await asyncio.to_thread(self._hold.release)
+        except WorldError as error:
+            left = [f"objects of drill {self.drilled.id} in namespace {self.drilled.namespace}: {error}"]
+        if left:
+            return left
+        return await asyncio.to_thread(self._around.run.clear)
+
+    # -- knobs ----------------------------------------------------------------------------------------------------
+
+    def _told(self, kind: str, who: str, **facts: Any) -> None:
+        """A container that runs is one whose knobs are known: those of its template."""
+        if kind == "container_started":
+            pod = self.world.fleet.pods[who]
+            self._board.began(pod, self.world.made.given.get(pod.revision, {}), time.monotonic())
+        self._around.tell(kind, who, **facts)
+
+    async def _turn(self, pod: Pod, knobs: Knobs) -> bool:
+        try:
+            await self.world.reach.post(pod, ADMIN_PORT, "/admin/knobs", knobs)
+        except WorldError:
+            return False
+        return True
+
+    def _lost(self, error: WorldError) -> None:
+        """In the thread of the lease."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._around.failed, error)
+
+
+def object_name(service: str, run: Run) -> str:
+    """Begins the names of all objects: the service's, as far as Kubernetes takes it, and what tells runs apart."""
+    plain = "".join(each if each.isalnum() and each.isascii() else "-" for each in service.lower()).strip("-")[:30]
+    return f"{plain.rstrip('-') or 'service'}-{run.id.rpartition('-')[2]}"
+
+
+def remember(run: Run, settings: ClusterSettings, drill: str) -> None:
+    """Take down where the objects of a drill are, so that a sweep finds them; no secret is in it."""
+    record = {
+        "drill": drill,
+        "namespace": settings.namespace,
+        "kubeconfig": settings.kubeconfig,
+        "context": settings.context,
+    }
+    temporary = run.path / f".{CLUSTER}"
+    temporary.write_text(json.dumps(record))
+    temporary.rename(run.path / CLUSTER)

@@ -1,0 +1,89 @@
+"""Leaving nothing behind in a cluster: what belongs to one drill, or to drills that nobody looks after any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from chaos.cluster.kinds import CONFIG_MAP, OURS, POD, REPLICA_SET, Kind
+from chaos.cluster.kube import ApiError, Kube, Object
+from chaos.cluster.objects import EXPIRES
+from chaos.cluster.pod import DRILL
+
+_PATIENCE_SECONDS: Final = 40.0
+_LOOK_SECONDS: Final = 0.2
+_DEPENDANTS: Final = (REPLICA_SET, POD)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One object of a drill."""
+
+    kind: Kind
+    name: str
+    drill: str
+    expires: float  #: epoch seconds; 0 where it does not say
+
+    @property
+    def text(self) -> str:
+        """As a person would name it."""
+        return f"{self.kind.kind} {self.name}"
+
+
+def drills(kube: Kube, namespace: str) -> dict[str, list[Found]]:
+    """Everything of ours in a namespace, by the id of its drill."""
+    found: dict[str, list[Found]] = {}
+    for each in _all(kube, namespace, DRILL, (*OURS, *_DEPENDANTS)):
+        found.setdefault(each.drill, []).append(each)
+    return found
+
+
+def clear(kube: Kube, namespace: str, drill: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> list[str]:
+    """Delete all objects of a drill, faults first, and wait until they are gone; blocks.
+
+    Returns:
+        What is left all the same, in words. An object that will not go because of a finalizer of somebody else is left
+        as it is: forcing it could leave its fault in the kernel.
+    """
+    selector = f"{DRILL}={drill}"
+    deadline = time.monotonic() + patience_seconds
+    asked: set[tuple[str, str]] = set()
+    while True:
+        there = list(_all(kube, namespace, selector, (*OURS, *_DEPENDANTS)))
+        if not there:
+            return []
+        if time.monotonic() > deadline:
+            return [each.text for each in there]
+        for each in there:
+            if each.kind is not REPLICA_SET and (each.kind.kind, each.name) not in asked:
+                kube.delete(each.kind, each.name, namespace, grace_seconds=1 if each.kind is POD else None)
+                asked.add((each.kind.kind, each.name))
+        time.sleep(_LOOK_SECONDS)
+
+
+def _all(kube: Kube, namespace: str, selector: str, kinds: Iterable[Kind]) -> Iterable[Found]:
+    for kind in kinds:
+        try:
+            items = kube.list(kind, namespace, labels=selector)["items"]
+        except ApiError as error:
+            if error.status == 404:  # this cluster does not know the kind
+                continue
+            raise
+        for item in items:
+            yield _found(kind, item)
+
+
+def _found(kind: Kind, item: Object) -> Found:
+    meta = item["metadata"]
+    try:
+        expires = float(meta.get("annotations", {}).get(EXPIRES, 0))
+    except ValueError:
+        expires = 0.0
+    return Found(kind, meta["name"], meta["labels"][DRILL], expires)
+
+
+def expired(found: Iterable[Found], now: float) -> bool:
+    """A drill whose time is over: its anchor says so."""
+    return any(each.kind is CONFIG_MAP and 0 < each.expires < now for each in found)

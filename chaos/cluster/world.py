@@ -1,0 +1,290 @@
+"""The world of a cluster: Deployments, Services and a route that the strategy's effects change. See `chaos.world`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from chaos.app_settings import told
+from chaos.clock import MICROSECONDS, LiveClock
+from chaos.cluster.fleet import REVISIONS, Fleet, trouble
+from chaos.cluster.informer import Informer
+from chaos.cluster.kinds import DEPLOYMENT, POD, REPLICA_SET
+from chaos.cluster.kube import Kube, Object
+from chaos.cluster.made import Made
+from chaos.cluster.objects import Drilled, revision_of
+from chaos.cluster.pod import DRILL, PORT, Pod
+from chaos.cluster.reach import Reach
+from chaos.metrics.answers import answer
+from chaos.metrics.scraper import Scraper, Target
+from chaos.waiting import Waiting
+from chaos.world import WorldError
+from scenarios.schema import Scenario
+from strategies.effects import (
+    Approved,
+    Ask,
+    Available,
+    AwaitAvailable,
+    AwaitComplete,
+    Counts,
+    DeadlinePassed,
+    Measured,
+    Observe,
+    Release,
+    Revision,
+    RollTo,
+)
+
+START_SECONDS: Final = 180.0  #: real time within which the stable revision must serve
+
+
+class ClusterWorld:
+    """One service in one namespace.
+
+    Args:
+        drilled: names and labels of everything that is made.
+        gateway: (namespace, name) of the Gateway; None: no router, traffic follows pods and Services.
+        extra: settings of the application of a revision beside what the scenario says: the knobs of a fault.
+        person, failed, tell: as of `LocalWorld`.
+
+    Attributes worth reading: `fleet`, `made`, `scraper`, `reach`, `weight`, `blind`.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        drilled: Drilled,
+        scenario: Scenario,
+        clock: LiveClock,
+        *,
+        gateway: tuple[str, str] | None,
+        seed: int,
+        extra: Callable[[Revision], Mapping[str, Any]],
+        person: Callable[[str], Awaitable[str]],
+        failed: Callable[[BaseException], None],
+        tell: Callable[..., None],
+    ) -> None:
+        self.kube, self.scenario, self.clock, self.seed = kube, scenario, clock, seed
+        self._extra, self._person, self._failed, self._tell = extra, person, failed, tell
+        self.made = Made(kube, drilled, scenario, gateway=gateway, settings=self._settings)
+        self._waiting = Waiting(clock, lambda: self.fleet.progress_us)
+        labels = f"{DRILL}={drilled.id}"
+        self.fleet = Fleet(kube, drilled.namespace, labels, clock, tell=tell, changed=self._pods_changed, failed=failed)
+        self._sets = Informer(kube, REPLICA_SET, drilled.namespace, labels=labels, changed=self._changed, lost=failed)
+        self._deployments = Informer(
+            kube, DEPLOYMENT, drilled.namespace, labels=labels, changed=self._changed, lost=failed
+        )
+        self.reach = Reach(kube)
+        self._metrics = scenario.metrics.model_copy(update={"source": "pods"})
+        self.scraper = Scraper(
+            clock,
+            scenario.metrics.scrape_interval_seconds,
+            self.targets,
+            blind=lambda: self.blind,
+            fetch=self._fetch,
+        )
+        self.blind = False
+        self.weight = 0.0
+        self._spec: dict[Revision, int] = {"stable": 0, "canary": 0}
+        self._rolling: RollTo | None = None
+        self._routed = True
+        self._by_pods = False
+        self._scraping: asyncio.Task[None] | None = None
+
+    # -- start and stop -------------------------------------------------------------------------------------------
+
+    async def start(self, release: Release) -> None:
+        """See `RealWorld`; what a killed harness left is taken over as it stands."""
+        self._routed, self._by_pods = release.routed, not release.routed
+        taken_over = await self.made.anchor({"service": self.scenario.service.name, "replicas": release.replicas})
+        if taken_over:
+            await self.made.found()
+        else:
+            await self.made.service(release.replicas)
+            if self._by_pods:
+                await self.made.weight(None)
+        self._spec["stable"] = release.replicas
+        for informer in (self._sets, self._deployments):
+            await informer.start()
+        await self.fleet.start()
+        await self._serving(release.replicas, taken_over=taken_over)
+        self.fleet.reset()
+        self._scraping = asyncio.create_task(self.scraper.run())
+        self._scraping.add_done_callback(self._ended)
+
+    async def _serving(self, replicas: int, *, taken_over: bool) -> None:
+        """Wait for the stable pods, and find out how pods are reached."""
+        fleet, deadline = self.fleet, time.monotonic() + START_SECONDS
+        while not taken_over and fleet.available("stable") < replicas:
+            for pod in fleet.active("stable"):
+                problem = trouble(pod, fleet.informer.objects[pod.name])
+                if problem is not None:
+                    raise problem
+                if pod.restarts:
+                    raise WorldError(f"{pod.name} ended before the rollout began: {await self._words(pod)}")
+            if time.monotonic() > deadline:
+                late = next((pod for pod in fleet.active("stable") if not pod.ready), None)
+                what = f"{late.name}: {late.waiting or late.phase}, {await self._words(late)}" if late else "no pods"
+                raise WorldError(f"{replicas} stable pods were not ready within {START_SECONDS:g} s ({what})")
+            await asyncio.sleep(0.05)
+        for pod in fleet.running():
+            await self.reach.find_out(pod)
+            break
+
+    async def _words(self, pod: Pod) -> str:
+        """The last lines that a pod wrote."""
+        path = POD.path(pod.namespace, pod.name, "log") + "?tailLines=3"
+        with contextlib.suppress(WorldError):
+            text = await asyncio.to_thread(self.kube.text, "GET", path)
+            return text.decode(errors="replace").strip()[:400] or "no message"
+        return "no message"
+
+    async def stop(self) -> None:
+        """See `RealWorld`: listen and measure no more; what was made stays until it is removed."""
+        for informer in (self._sets, self._deployments):
+            informer.stop()
+        self.fleet.stop()
+        scraping, self._scraping = self._scraping, None
+        if scraping is not None:
+            scraping.cancel()
+            await asyncio.gather(scraping, return_exceptions=True)
+        await self.reach.close()
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    async def scale(self, revision: Revision, replicas: int) -> None:
+        """See `RealWorld`."""
+        self._rolling = None
+        self._spec[revision] = replicas
+        self.fleet.progress_us = self.clock.now_us()
+        await self.made.scale(revision, replicas)
+        self._waiting.changed()
+
+    async def roll_to(self, effect: RollTo) -> None:
+        """See `RealWorld`."""
+        self._rolling, self._by_pods = effect, True
+        self.fleet.min_ready_seconds = effect.min_ready_seconds
+        self.fleet.progress_us = self.clock.now_us()
+        await self.made.weight(None)
+        await self.made.roll_to(effect, self.clock.real_seconds(effect.min_ready_seconds))
+
+    async def set_weight(self, weight: float) -> None:
+        """See `RealWorld`."""
+        if not self._routed:
+            return
+        self._by_pods = False
+        await self.made.weight(weight)
+        self._weighed(weight)
+
+    async def mark(self, decision: str, reason: str) -> None:
+        """See `RealWorld`."""
+        self._tell("decision" if decision else "note", "strategy", outcome=decision, text=reason)
+
+    def _weighed(self, weight: float) -> None:
+        self.weight = weight
+        self._tell("weight_effective", "router", weight=weight)
+
+    # -- waits ----------------------------------------------------------------------------------------------------
+
+    async def await_available(self, effect: AwaitAvailable) -> Available | DeadlinePassed:
+        """See `RealWorld`."""
+        self.fleet.min_ready_seconds = effect.min_ready_seconds
+        there = await self._waiting.until(
+            lambda: self.fleet.available(effect.revision) >= effect.replicas, effect.deadline_seconds
+        )
+        return Available(self._seconds()) if there else DeadlinePassed(self._seconds())
+
+    async def await_complete(self, effect: AwaitComplete) -> Available | DeadlinePassed:
+        """See `RealWorld`."""
+        there = await self._waiting.until(lambda: self._complete(effect), effect.deadline_seconds)
+        return Available(self._seconds()) if there else DeadlinePassed(self._seconds())
+
+    async def observe(self, effect: Observe) -> Counts | DeadlinePassed:
+        """See `RealWorld`."""
+        self.fleet.min_ready_seconds = effect.min_ready_seconds
+        there = await self._waiting.until(lambda: self._counts() != effect.changed_from, effect.deadline_seconds)
+        return Counts(self._seconds(), *self._counts()) if there else DeadlinePassed(self._seconds())
+
+    async def ask_person(self, reason: str) -> Approved:
+        """See `RealWorld`."""
+        return Approved(by=await self._person(reason), at_seconds=self._seconds())
+
+    async def measure(self, ask: Ask) -> Measured:
+        """See `RealWorld`."""
+        value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, self._metrics)
+        await self.clock.sleep(self.scenario.metrics.query_seconds)
+        value.at_seconds = self._seconds()
+        return value
+
+    def _complete(self, effect: AwaitComplete) -> bool:
+        """As `DeploymentComplete` of Kubernetes says it, and no pod of the other revision is left in service."""
+        found = self._deployments.objects.get(self.made.drilled.named("main"))
+        if found is None or revision_of(found) != effect.revision:
+            return False
+        status, wanted = found.get("status", {}), found["spec"]["replicas"]
+        same = all(status.get(name, 0) == wanted for name in ("replicas", "updatedReplicas", "availableReplicas"))
+        seen = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
+        return same and seen and wanted == effect.replicas and not self.fleet.active(_other(effect.revision))
+
+    def _counts(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        spec = self._spec if self._rolling is None else self._set_sizes()
+        fleet = self.fleet
+        return (spec["canary"], fleet.available("canary")), (spec["stable"], fleet.available("stable"))
+
+    def _set_sizes(self) -> dict[Revision, int]:
+        """Wanted pods of each revision while the Deployment controller shares them out."""
+        sizes: dict[Revision, int] = {"stable": 0, "canary": 0}
+        for found in self._sets.objects.values():
+            sizes[revision_of(found)] += found["spec"].get("replicas", 0)
+        return sizes
+
+    # -- what the cluster tells -----------------------------------------------------------------------------------
+
+    def _changed(self, found: Object, deleted: bool) -> None:
+        self._waiting.changed()
+
+    def _pods_changed(self) -> None:
+        self._waiting.changed()
+        if self._by_pods:
+            canary, stable = (sum(pod.ready for pod in self.fleet.active(each)) for each in ("canary", "stable"))
+            weight = canary / (canary + stable) if canary + stable else self.weight
+            if weight != self.weight:
+                self._weighed(weight)
+
+    def _settings(self, revision: Revision) -> dict[str, Any]:
+        """What the application of a revision is told at its start; it adds its pod's name to the seed."""
+        common = told(self.scenario, speed=self.clock.speed, seed=self.seed)
+        own = {"APP_REVISION": revision, "APP_VERSION": revision, "APP_NAMESPACE": self.made.drilled.namespace}
+        # the stable revision has been running since long before the rollout
+        start = {"START_SECONDS": 0.0} if revision == "stable" and not self.made.given else {}
+        return {**common, **own, **start, **self._extra(revision)}
+
+    # -- metrics --------------------------------------------------------------------------------------------------
+
+    def targets(self) -> list[Target]:
+        """What is scraped: every pod whose container runs."""
+        return [Target(pod.name, pod.name, {"instance": f"{pod.ip}:{PORT}"}) for pod in self.fleet.running() if pod.ip]
+
+    async def _fetch(self, target: Target) -> bytes:
+        pod = self.fleet.pods.get(target.name)
+        if pod is None:
+            raise ValueError(f"{target.name} is gone")
+        try:
+            return await self.reach.get(pod, PORT, "/metrics")
+        except WorldError as error:
+            raise ValueError(str(error)) from None
+
+    def _seconds(self) -> float:
+        return self.clock.now_us() / MICROSECONDS
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failed(error)
+
+
+def _other(revision: Revision) -> Revision:
+    return REVISIONS[0] if revision == REVISIONS[1] else REVISIONS[1]
