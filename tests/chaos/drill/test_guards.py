@@ -65,6 +65,12 @@ def test_limits_are_checked(wrong: dict[str, float]) -> None:
         Limits(**wrong)
 
 
+def test_the_usual_error_ratio_gives_way_to_faults_that_may_fail_everything_and_a_chosen_one_does_not() -> None:
+    assert Limits().sparing() == Limits(error_ratio=None)
+    for chosen in (Limits(error_ratio=0.5), Limits(strict=True), Limits(error_ratio=None)):
+        assert chosen.sparing() == chosen
+
+
 @pytest.mark.parametrize("blocked", [True, False])
 def test_a_loop_that_hangs_has_its_processes_ended(blocked: bool) -> None:
     ended, heard, trips = threading.Event(), threading.Event(), list[Trip]()
