@@ -128,6 +128,12 @@ class Plan:
         """The scenario's name: of its file."""
         return Path(self.source.path).stem
 
+    @property
+    def limits(self) -> Limits:
+        """Hard limits: on this machine a drill may fail all of its own requests, when its faults are meant to."""
+        own = self.settings.cluster is None and any(fault.may_fail_everything for fault in self.faults)
+        return self.settings.limits.sparing() if own else self.settings.limits
+
     def steps_from(self, lead_seconds: float) -> rates.Steps:
         """The traffic for a generator that begins so many real seconds before the rollout; negative: after."""
         return _steps(self.scenario, self.traffic_seed, lead_seconds, self.speed)

@@ -21,6 +21,7 @@ from scenarios.schema import (
 from strategies.effects import Revision
 
 Engine: TypeAlias = Literal["application", "router", "processes", "scraper"]
+_NEARLY_ALL: Final = 0.6  #: share of failures near which the usual limit of a drill may be met by chance
 BY_ROUTER: Final = (ErrorRatioFault, LatencyFault)  #: faults that the router can do as well
 
 
@@ -72,6 +73,13 @@ class FaultPlan:
     severity: float
     engine: Engine
     labels: tuple[str, ...] = ()
+
+    @property
+    def may_fail_everything(self) -> bool:
+        """It may leave nobody who answers, or hardly anybody."""
+        if isinstance(self.fault, ErrorRatioFault):
+            return self.fault.ratio * self.severity > _NEARLY_ALL
+        return isinstance(self.fault, PoolLeakFault | MemoryLeakFault | CrashLoopFault | ProcessFault)
 
     @property
     def in_release(self) -> bool:

@@ -107,9 +107,7 @@ class LocalWorld:
         await self.processes.start()
         await self.envoy.start()
         assert self.envoy.process is not None
-        self.envoy.process.on_exit = lambda process: self._failed(
-            WorldError(f"Envoy ended with {process.exited.result()}: {self.processes.log_tail('envoy.log')}")
-        )
+        self.envoy.process.on_exit = lambda _: self._failed(self.envoy.ended())
         if not release.first:
             await self._warm_up(release.replicas)
         self._begin(self.scraper.run())

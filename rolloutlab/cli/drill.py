@@ -45,10 +45,13 @@ class Speed(click.ParamType[float]):
               help="Root of what is drawn: arrivals, severity, start-up times.")  # fmt: skip
 @click.option("--until-horizon", is_flag=True, help="Go on until the horizon, so that what counts until then is known.")
 @click.option("--by-router", is_flag=True, help="Errors and delays come from Envoy's fault filter, not from the app.")
-@click.option("--clients", type=click.IntRange(1, 10_000), metavar="N",
+@click.option("--clients", type=click.IntRange(1, 2000), metavar="N",
               help="N clients that send, wait and send again, in place of the traffic of the file.")  # fmt: skip
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE",
               help="Change one value, as service.replicas=4; repeatable.")  # fmt: skip
+@click.option("--guard", "guards", multiple=True, metavar="NAME=VALUE",
+              help="Hard limit that takes the rollout back: error_ratio (75%; off where the faults may fail every "
+              "request), p99 (off), ready_replicas (off), wall (30m); VALUE may be off; repeatable.")  # fmt: skip
 @options.binding_options
 @click.option("--allow-python", is_flag=True, help="Run the Python code that the file names.")
 @click.option("--metrics-url", metavar="URL",
@@ -78,6 +81,7 @@ def command(
     by_router: bool,
     clients: int | None,
     changes: tuple[str, ...],
+    guards: tuple[str, ...],
     bindings: tuple[str, ...],
     strict: bool,
     allow_python: bool,
@@ -101,6 +105,7 @@ def command(
     from rolloutlab.cli.drilling import Files, need_world, plan_and_print, run_and_print, settings_of
 
     need_world("drill", world)
+    from rolloutlab.cli.guarding import limits
     from rolloutlab.drill.door import Wanted
 
     wanted = Wanted(
@@ -120,6 +125,7 @@ def command(
             by_router=by_router,
             clients=clients,
             metrics_url=metrics_url or "",
+            limits=limits(guards),
             cluster=cluster_settings(world, where),
         ),
     )
