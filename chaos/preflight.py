@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ PER_CORE: Final = 150.0  #: requests per real second; one costs some 2 ms of pro
 TARGET_SECONDS: Final = 60.0  #: real time that the rollout of a drill should take
 _PROBE_SECONDS: Final = 0.1  #: real time between two probes, at least
 _SCRAPE_SECONDS: Final = 0.25
+STATE_MIB: Final = 16.0  #: of a run directory: 100,000 requests are 13 MiB
 _REPLICA_MIB: Final = 60.0  #: of one replica without a leak, shared pages counted in full
 
 
@@ -243,8 +245,15 @@ def state_problems(state: Path) -> Iterator[str]:
         state.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=state):
             pass
+        free = shutil.disk_usage(state).free / (1 << 20)
     except OSError as error:
         yield f"the state folder {state} cannot be written: {error.strerror}"
+        return
+    if free < STATE_MIB:
+        yield (
+            f"the state folder {state} is on a disk with {free:.1f} MiB left, {STATE_MIB:g} MiB are needed for the "
+            "journal, the logs and the record of traffic; ROLLOUTLAB_STATE names another folder"
+        )
 
 
 def memory_mib(scenario: Scenario, faults: Sequence[FaultPlan]) -> float:

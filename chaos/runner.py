@@ -26,7 +26,7 @@ from chaos.guards import Limits
 from chaos.hearing import Tell
 from chaos.journal import Journal, JournalError
 from chaos.live import LiveDrill
-from chaos.local.runs import CLUSTER, Run
+from chaos.local.runs import CLUSTER, Run, state_dir
 from chaos.plan import Plan, Settings, Source, make
 from chaos.results import DrillResult
 from chaos.world import WorldError
@@ -54,7 +54,8 @@ async def run(plan: Plan, *, tell: Tell | None = None, signals: bool = False) ->
     try:
         there = Run.create(plan.settings.state)
     except OSError as error:
-        raise WorldError(f"no run directory can be made: {error.strerror}: {error.filename}") from None
+        where = error.filename or plan.settings.state or state_dir()
+        raise WorldError(f"no run directory can be made: {error.strerror}: {where}") from None
     with Journal.create(there.path / "journal.jsonl", header(plan)) as written:
         live = LiveDrill(plan, there, written, tell=tell, signals=signals)
         result = await live.go()
