@@ -76,5 +76,7 @@ def lacks() -> str:
     try:
         import netfilterqueue  # noqa: F401
     except ImportError:
-        return "netfilterqueue is not installed: pip install netfilterqueue (Debian: libnetfilter-queue-dev and gcc first)"
+        return (
+            "netfilterqueue is not installed: pip install netfilterqueue (Debian: libnetfilter-queue-dev and gcc first)"
+        )
     return ""
