@@ -18,7 +18,7 @@ from chaos.cluster.native.freezer import freeze
 from chaos.cluster.native.injection import Injection, RefusedError
 from chaos.cluster.native.packets import DelayLine
 from chaos.cluster.native.proxy import HttpFault, Proxy
-from chaos.cluster.native.watch import Watch
+from chaos.cluster.native.watch import STRESS_ENDED, Watch
 
 Placed: TypeAlias = Callable[[float], None]  #: told when it is in place: monotonic seconds before which it was not
 #: (injection, a process of the target, what ends it, whom to tell) -> why it ended, and what there is to tell
@@ -74,7 +74,7 @@ def _stress(injection: Injection, pid: int, watch: Watch, placed: Placed) -> tup
     began = time.monotonic()
     stressor = stress.Stressor(injection, pid)
     placed(began)
-    return watch.wait(stressor.watch()) or "the stress ended by itself: its memory was too much, perhaps", {}
+    return watch.wait(stressor.watch()) or STRESS_ENDED, {}
 
 
 def _http(injection: Injection, pid: int, watch: Watch, placed: Placed) -> tuple[str, dict[str, Any]]:

@@ -19,6 +19,7 @@ from chaos.cluster.native.undo import undo
 from chaos.cluster.native.watch import Watch
 
 _SET_PDEATHSIG: Final = 1
+_UNDO_SECONDS: Final = 2.0  #: that the fault of a killed agent may take to be undone
 
 
 def guard(injection: Injection, registry: Registry, agent: int, told: int) -> int:
@@ -74,19 +75,29 @@ def _target(injection: Injection, registry: Registry) -> int:
     """
     if injection.kind not in ACTS:
         raise RefusedError(f"unknown kind of fault {injection.kind!r}; known: {', '.join(ACTS)}")
-    kinds: tuple[str, ...] = next((each for each in ALONE if injection.kind in each), ())
-    for entry in registry.entries():
-        other = entry.injection
-        same = other.container_id == injection.container_id or injection.kind not in OF_CONTAINER
-        if other.kind in kinds and other.uid == injection.uid and same and other.id != injection.id:
+    deadline = time.monotonic() + _UNDO_SECONDS
+    while (other := _in_the_way(injection, registry)) is not None:
+        if other.owner != injection.owner or time.monotonic() > deadline:
             what = f"{other.kind} of {other.owner}"
             raise RefusedError(f"pod {injection.pod} bears {what} already, which {injection.kind} does not go with")
+        time.sleep(0.02)  # the one before may be just about to be taken back
     if injection.kind not in OF_CONTAINER:
         return processes.pod_network(injection.uid)
     pids = processes.of_container(injection.container_id)
     if not pids:
         raise RefusedError(f"no container {injection.container_id[:12]} of pod {injection.pod} runs here", gone=True)
     return processes.first(pids)
+
+
+def _in_the_way(injection: Injection, registry: Registry) -> Injection | None:
+    kinds: tuple[str, ...] = next((each for each in ALONE if injection.kind in each), ())
+    for other in (entry.injection for entry in registry.entries()):
+        same = other.uid == injection.uid and other.id != injection.id
+        if injection.kind in OF_CONTAINER:
+            same = same and other.container_id == injection.container_id
+        if other.kind in kinds and same:
+            return other
+    return None
 
 
 def _end_with(agent: int) -> None:
