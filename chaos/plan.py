@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from chaos import preflight, rates
 from chaos.cluster.settings import ClusterSettings
-from chaos.faults import FaultPlan, ProcessFault, planned
+from chaos.faults import FaultPlan, planned
+from chaos.faults.plan import Extra
 from chaos.guards import Limits
 from chaos.metrics.prometheus import check_url
 from scenarios.build import build_strategies
@@ -35,7 +36,7 @@ class Settings:
     Attributes:
         speed: scenario seconds per real second; None: chosen (`chaos.preflight.choose_speed`).
         by_router: errors and delays come from the router's fault filter, not from the application.
-        extra: faults of processes, for which a scenario has no word.
+        extra: faults of processes and of pods, for which a scenario has no word.
         until_horizon: go on until the scenario's horizon, so that what counts until then is measured.
         clients: closed loop: this many send, wait and send again, instead of the scenario's traffic.
         state: where run directories stand; None: the user's state folder.
@@ -47,7 +48,7 @@ class Settings:
     speed: float | None = None
     seed: int = 0
     by_router: bool = False
-    extra: tuple[ProcessFault, ...] = ()
+    extra: tuple[Extra, ...] = ()
     until_horizon: bool = False
     clients: int | None = None
     limits: Limits = field(default_factory=Limits)
@@ -174,6 +175,8 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     bad, severity = bool(rng.random() < scenario.release.bad) and bool(scenario.faults), _severity(scenario, rng)
     faults = planned(scenario, severity=severity, bad=bad, by_router=settings.by_router, extra=settings.extra)
     where = _where(scenario, faults, settings)
+    if where.outside is not None:
+        faults = tuple(replace(each, engine=where.outside) if each.engine == "node" else each for each in faults)
     release = Release(
         replicas=scenario.service.replicas,
         routed=built.routed[name] and (where.weights or strategy.settings.get("kind") == "blue-green"),
