@@ -159,7 +159,7 @@ def _identity(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
         return
     if not wanted:
         text = f"{found}, not pinned: a context that points elsewhere would not be noticed"
-        yield Finding(about=about, state="warning", text=text, mend=f"rolloutlab drill … --identity {found}")
+        yield Finding(about=about, state="warning", text=text, mend=f"export ROLLOUTLAB_IDENTITY={found}")
     elif found != wanted:
         mend = "kubectl config get-contexts  # and name the right one with --context"
         yield Finding(about=about, state="missing", text=f"this cluster is {found}, expected {wanted}", mend=mend)

@@ -200,8 +200,8 @@ def image(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
         yield Finding(about=about, state="missing", text="the cluster has no node", mend="kubectl get nodes")
     elif len(with_it) == len(shown):
         yield Finding(about=about, state="ok", text=f"{name} is on {len(shown)} of {len(shown)} nodes")
-    elif any(len(node["status"].get("images", ())) >= _MOST_IMAGES for node in nodes):
-        text = f"{name} is not among the {_MOST_IMAGES} images that a node reports, which may not be all it has"
+    elif not all(0 < len(node["status"].get("images", ())) < _MOST_IMAGES for node in nodes):
+        text = f"a node tells of none of its images yet, or of the {_MOST_IMAGES} largest only; {name} is not among them"
         yield Finding(about=about, state="unknown", text=text)
     elif with_it:
         text = f"{name} is on {len(with_it)} of {len(shown)} nodes; the others pull it, if they can"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from rolloutlab.cli.cluster import lacks_client, reach_options, settings_of, use_options, with_options
+from rolloutlab.cli.cluster_options import cluster_options, cluster_settings
 
 if TYPE_CHECKING:
     from chaos.cluster.settings import ClusterSettings
@@ -19,7 +19,8 @@ _ROLE: Final = "rolloutlab-drill"
 @click.command()
 @click.option("--world", type=click.Choice(["cluster", "local"]), default="cluster", show_default=True,
               help="Which drills are wanted: in a cluster, or with processes on this machine.")  # fmt: skip
-@with_options((*reach_options, *use_options))
+@cluster_options
+@click.option("--prometheus", metavar="URL", help="A Prometheus that is to answer.")
 @click.option("--print-role", is_flag=True,
               help="Print the Role that drills need, bound to this account, and nothing else.")  # fmt: skip
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
@@ -35,33 +36,33 @@ def command(world: Literal["cluster", "local"], print_role: bool, output: str, *
     from chaos import machine
     from chaos.finding import ready
 
-    settings = settings_of(given)
+    settings = cluster_settings(world, given)
     if print_role:
         click.echo(_role(settings), nl=False)
         return
-    here = machine.findings(need_local=world == "local")  # first: the way to a cluster may lead into its network
-    there = _cluster(settings) if world == "cluster" else []
+    here = machine.findings(need_local=settings is None)  # first: the way to a cluster may lead into its network
+    there = [] if settings is None else _cluster(settings)
     able = ready([*there, *here])
     if output == "json":
         parts = {"cluster": there, "machine": here}
         told = {
             "schema": 1,
             "command": "doctor",
-            "inputs": {"world": world, **given},
+            "inputs": {"world": world, **{name: value for name, value in given.items() if value is not None}},
             "ready": able,
             "findings": [{"part": part, **one.plain()} for part, found in parts.items() for one in found],
             "warnings": [],
         }
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        click.echo(_text(world, settings.namespace, there, here))
+        click.echo(_text(settings, there, here))
     click.get_current_context().exit(0 if able else _REFUSED)
 
 
 def _cluster(settings: ClusterSettings) -> list[Finding]:
     from chaos.finding import Finding
 
-    if lacks_client():
+    if _lacks_client():
         text, mend = "the Kubernetes client is not installed", "pip install 'rolloutlab[cluster]'"
         return [Finding(about="cluster", state="missing", text=text, mend=mend)]
     from chaos.cluster.doctor import examine
@@ -69,7 +70,7 @@ def _cluster(settings: ClusterSettings) -> list[Finding]:
     return examine(settings)
 
 
-def _text(world: str, namespace: str, there: list[Finding], here: list[Finding]) -> str:
+def _text(settings: ClusterSettings | None, there: list[Finding], here: list[Finding]) -> str:
     """Sections of lines that begin with what they are about and a word for how it stands."""
     from chaos.finding import ready
 
@@ -79,7 +80,7 @@ def _text(world: str, namespace: str, there: list[Finding], here: list[Finding])
     for title, part in (("Cluster", there), ("This machine", here)):
         if part:
             lines += [title, *(line for one in part for line in _lines(one, wide)), ""]
-    drill = "A drill here" if world == "local" else f"A drill in namespace {namespace}"
+    drill = "A drill on this machine" if settings is None else f"A drill in namespace {settings.namespace}"
     if ready(found):
         lines.append(f"{drill} can run.")
     else:
@@ -90,15 +91,23 @@ def _text(world: str, namespace: str, there: list[Finding], here: list[Finding])
 def _lines(one: Finding, wide: int) -> list[str]:
     from rolloutlab.text import safe
 
-    lines = [f"  {one.about:<{wide}}  {one.state:<7}  {safe(one.text)}"]
+    lines = [f"  {one.about:<{wide}}  {one.state:<7}  {safe(' '.join(one.text.split()))}"]
     if one.mend:
         lines.append(f"  {'':<{wide}}  {'':<7}  > {safe(one.mend)}")
     return lines
 
 
-def _role(settings: ClusterSettings) -> str:
+def _lacks_client() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("kubernetes") is None
+
+
+def _role(settings: ClusterSettings | None) -> str:
     """A Role with what drills need in their namespace, and its binding to the account that asks."""
-    if lacks_client():
+    if settings is None:
+        raise click.UsageError("--print-role is about a cluster: leave --world local out")
+    if _lacks_client():
         raise click.ClickException("doctor --print-role needs: pip install 'rolloutlab[cluster]'")
     from chaos.cluster.doctor import account, connected
     from chaos.cluster.rights import RIGHTS, binding, role

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rolloutlab.cli import options
-from rolloutlab.cli.cluster import settings_of, use_options, with_options
+from rolloutlab.cli.cluster_options import cluster_settings
 
 if TYPE_CHECKING:
     from chaos.cluster.settings import ClusterSettings
@@ -29,7 +29,15 @@ _LONGEST_SECONDS: Final = 6 * 3600
               help="Image with rolloutlab in it, which runs the drill.")  # fmt: skip
 @click.option("--deadline", default="40m", show_default=True, metavar="DURATION",
               help="Kubernetes ends a drill after this; it ends itself after 30 minutes.")  # fmt: skip
-@with_options(use_options)
+@click.option("--namespace", metavar="NAME", envvar="ROLLOUTLAB_NAMESPACE", show_envvar=True,
+              help="Where drills work; it must be labelled rolloutlab/allowed=true.  "
+              "[default: rolloutlab-drills]")  # fmt: skip
+@click.option("--image", metavar="NAME", help="Of the application under test.  [default: rolloutlab.local/app:1]")
+@click.option("--gateway", metavar="NAMESPACE/NAME", help="The Gateway that routes; give its --address as well.")
+@click.option("--address", metavar="IP:PORT", help="Where the Gateway is reached from inside the cluster.")
+@click.option("--routing", type=click.Choice(["gateway", "service"]), default=None,
+              help="service: no router, weights are kept by the number of pods.  "
+              "[default: gateway where one is named]")  # fmt: skip
 @click.option("--variant", metavar="NAME", help="This variant of the file.")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE",
               help="Change one value, as service.replicas=4; repeatable.")  # fmt: skip
@@ -62,7 +70,8 @@ def command(
     from rolloutlab.scheduling.bundle import bundle
     from scenarios.library import find
 
-    settings = settings_of(given)
+    settings = cluster_settings("cluster", given)
+    assert settings is not None
     overrides = options.overrides(changes)
     bind = options.bound(bindings)
     checked = times.checked_cron(cron), times.checked_zone(timezone)
@@ -106,9 +115,9 @@ def _routing(settings: ClusterSettings) -> str:
     from scenarios.errors import ScenarioError
 
     named = bool(settings.gateway and settings.address)
-    if settings.routing == "gateway" and not named:
+    if not named and (settings.routing == "gateway" or settings.gateway or settings.address):
         problem = "expected both --gateway NAMESPACE/NAME and --address IP:PORT: a Job may not look for them"
-        raise ScenarioError(problem, field="--routing gateway")
+        raise ScenarioError(problem, field="--gateway")
     if settings.routing == "auto" and not named:
         said = "no --gateway and --address: weights go by the number of pods (--routing service)"
         click.echo(f"warning: {said}", err=True)
@@ -128,7 +137,7 @@ def _repeated(
     from chaos.cluster.settings import ClusterSettings
 
     usual, words = ClusterSettings(), []
-    for name in ("image", "gateway", "address", "engine", "prometheus", "observe"):
+    for name in ("image", "gateway", "address"):
         value = getattr(settings, name)
         if value != getattr(usual, name):
             words += [f"--{name}", value]

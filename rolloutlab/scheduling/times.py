@@ -26,10 +26,11 @@ def checked_cron(text: str, *, field: str = "--cron") -> str:
     words = text.split()
     if any(word.upper().startswith(("TZ=", "CRON_TZ=")) for word in words):
         raise ScenarioError("expected no time zone here: Kubernetes refuses it; give --timezone", field=field)
-    if len(words) == 1 and words[0].startswith("@"):
-        if words[0] not in _WORDS:
-            raise unknown(words[0], _WORDS, field=field, what="word")
-        return words[0]
+    if words and words[0].startswith("@"):
+        word = " ".join(words)
+        if word not in _WORDS:
+            raise unknown(word, _WORDS, field=field, what="word")
+        return word
     if len(words) != len(_FIELDS):
         raise ScenarioError(expected=f"five fields ({', '.join(_FIELDS)}), as '0 10 * * 2'", got=text, field=field)
     for name, word in zip(_FIELDS, words, strict=True):
