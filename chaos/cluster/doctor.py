@@ -61,8 +61,12 @@ def connected(settings: ClusterSettings) -> Clocked:
     return Clocked(settings.kubeconfig, settings.context)
 
 
-def examine(settings: ClusterSettings) -> list[Finding]:
-    """Look at everything, the server first; without it the list ends."""
+def examine(settings: ClusterSettings, *, metrics_url: str = "") -> list[Finding]:
+    """Look at everything, the server first; without it the list ends.
+
+    Args:
+        metrics_url: of a Prometheus that a drill would ask.
+    """
     try:
         kube = connected(settings)
     except WorldError as error:
@@ -80,7 +84,7 @@ def examine(settings: ClusterSettings) -> list[Finding]:
         ("permissions", lambda: permissions(kube, settings)),
         ("Gateway", lambda: installed.gateways(kube, settings)),
         ("Chaos Mesh", lambda: installed.chaos_mesh(kube, settings)),
-        ("Prometheus", lambda: installed.prometheus(kube, settings)),
+        ("Prometheus", lambda: installed.prometheus(kube, metrics_url)),
         ("Argo Rollouts", lambda: installed.argo(kube, settings)),
         ("image", lambda: installed.image(kube, settings)),
     )

@@ -22,12 +22,13 @@ from chaos.cluster.kinds import (
 )
 from chaos.cluster.kube import ApiError, Kube, Object
 from chaos.cluster.permissions import wanted
-from chaos.cluster.settings import ClusterSettings
+from chaos.cluster.settings import IMAGE, ClusterSettings
 from chaos.finding import Finding, State
 
 INJECT: Final = "chaos-mesh.org/inject"  #: annotation of namespaces that Chaos Mesh acts in when it filters
 OLDEST_CHAOS_MESH: Final = (2, 8, 3)  #: older ones cannot always recover a pod that crashed under a partition
 _MOST_IMAGES: Final = 50  #: that a node reports, the largest first (kubelet: nodeStatusMaxImages)
+_FORBIDDEN: Final = 403
 _GUIDE: Final = "docs/how-to/kind.md says how to install it"
 
 
@@ -37,25 +38,38 @@ _GUIDE: Final = "docs/how-to/kind.md says how to install it"
 def gateways(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
     """Which Gateways there are, and whether their controller says that they work."""
     about = "Gateway"
+    if settings.routing == "service":
+        return
     without: State = "missing" if wanted(settings, "gateway") else "absent"
     if not kube.serves(HTTP_ROUTE):
         text = "the Gateway API is not installed: weights go by the number of pods"
         yield Finding(about=about, state=without, text=text, mend=_GUIDE)
         return
     parts = settings.gateway_parts
-    if parts is not None:
-        one = kube.get(GATEWAY, parts[1], parts[0])
-        found = [] if one is None else [one]
-    else:
-        found = kube.list(GATEWAY)["items"]
-    if not found:
-        text = f"there is no Gateway {settings.gateway}".rstrip() + ": weights go by the number of pods"
-        yield Finding(about=about, state=without, text=text, mend=_GUIDE)
+    try:
+        if parts is not None:
+            one = kube.get(GATEWAY, parts[1], parts[0])
+            found = [] if one is None else [one]
+        else:
+            found = kube.list(GATEWAY)["items"]
+    except ApiError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        text = f"{settings.gateway or 'Gateways'} may not be read by this account"
+        yield Finding(
+            about=about, state="missing", text=text, mend="--routing service  # weights by the number of pods"
+        )
+        return
+    if not found and parts is not None:
+        text, mend = f"there is no Gateway {settings.gateway}", "kubectl get gateways --all-namespaces"
+        yield Finding(about=about, state="missing", text=text, mend=mend)
+    elif not found:
+        yield Finding(about=about, state=without, text="none: weights go by the number of pods", mend=_GUIDE)
     for each in found:
         yield _gateway(each)
-    if parts is None and len(found) > 1:
-        names = ", ".join(map(_name, found))
-        yield Finding(about=about, state="warning", text=f"several: {names}", mend="name one with --gateway")
+    if len(found) > 1:
+        text = f"{len(found)} Gateways, and a drill takes one"
+        yield Finding(about=about, state="missing", text=text, mend=f"--gateway {_name(found[0])}  # or another one")
 
 
 def _gateway(found: Object) -> Finding:
@@ -133,22 +147,21 @@ def _filter(kube: Kube, container: Mapping[str, Any], settings: ClusterSettings,
 # --- metrics -----------------------------------------------------------------------------------------------------
 
 
-def prometheus(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
+def prometheus(kube: Kube, url: str) -> Iterator[Finding]:
     """The Prometheus that was named, or those that the cluster shows."""
     about = "Prometheus"
-    if settings.prometheus:
-        problem = _not_ready(settings.prometheus)
+    if url:
+        problem = _not_ready(url)
         if problem:
-            mend = f"curl {settings.prometheus.rstrip('/')}/-/ready"
-            text = f"{settings.prometheus} is not ready: {problem}"
-            yield Finding(about=about, state="missing", text=text, mend=mend)
+            mend = f"curl {url.rstrip('/')}/-/ready"
+            yield Finding(about=about, state="missing", text=f"{url} is not ready: {problem}", mend=mend)
         else:
-            yield Finding(about=about, state="ok", text=f"{settings.prometheus} is ready")
+            yield Finding(about=about, state="ok", text=f"{url} is ready")
         return
     found = kube.list(SERVICE, labels="app.kubernetes.io/name=prometheus")["items"]
     named = ", ".join(_name(each) for each in found if _answers(kube, each))
     if named:
-        text = f"{named} answers; a drill asks it with --prometheus URL, and else scrapes pods itself"
+        text = f"{named} answers; a drill asks it with --metrics-url URL, and else scrapes pods itself"
         yield Finding(about=about, state="ok", text=text)
     else:
         yield Finding(about=about, state="absent", text="none was found: drills scrape pods themselves")
@@ -201,19 +214,24 @@ def image(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
     elif len(with_it) == len(shown):
         yield Finding(about=about, state="ok", text=f"{name} is on {len(shown)} of {len(shown)} nodes")
     elif not all(0 < len(node["status"].get("images", ())) < _MOST_IMAGES for node in nodes):
-        text = f"a node tells of none of its images yet, or of the {_MOST_IMAGES} largest only; {name} is not among them"
+        text = (
+            f"a node tells of none of its images yet, or of the {_MOST_IMAGES} largest only; {name} is not among them"
+        )
         yield Finding(about=about, state="unknown", text=text)
     elif with_it:
         text = f"{name} is on {len(with_it)} of {len(shown)} nodes; the others pull it, if they can"
         yield Finding(about=about, state="warning", text=text, mend=_load(name))
     else:
-        text = f"{name} is on none of {len(shown)} nodes; they pull it, if they can"
-        state: State = "missing" if name.startswith("rolloutlab.local/") else "warning"
+        pulled = "" if name == IMAGE else "; they pull it, if they can"
+        text = f"{name} is on none of {len(shown)} nodes{pulled}"
+        state: State = "missing" if name == IMAGE else "warning"
         yield Finding(about=about, state=state, text=text, mend=_load(name))
 
 
 def _load(name: str) -> str:
-    return f"make kind-up, make cluster-up, or push it where the nodes can pull it and name that: --image (now {name})"
+    if name == IMAGE:
+        return "make kind-up and make cluster-up bring it; elsewhere push one of yours, and name it with --image"
+    return f"kubectl run try --image {name} --restart Never  # says whether they can"
 
 
 def _images(node: Object) -> set[str]:

@@ -1,5 +1,7 @@
 """What a drill does to which objects of its namespace: one table, which `doctor` asks the server about and from which
 `schedule` writes a Role, so that neither can say less than the other.
+
+Beyond its namespace a drill only reads: Gateways where none is named, and the uid of kube-system where it is pinned.
 """
 
 from __future__ import annotations
@@ -9,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from chaos.cluster.kinds import (
+    CHAOS_SCHEDULE,
     CONFIG_MAP,
     DEPLOYMENT,
-    ENDPOINT_SLICE,
     EVENT,
-    GATEWAY,
     HTTP_CHAOS,
     HTTP_ROUTE,
     LEASE,
@@ -73,22 +74,22 @@ class Right:
 
 RIGHTS: Final = (
     Right(kind=NAMESPACE, verbs=("get",), why="the label that allows drills is looked for"),
+    Right(
+        kind=LEASE, verbs=("get", "create", "update", "patch", "delete"), why="one drill at a time has the namespace"
+    ),
+    Right(kind=CONFIG_MAP, verbs=_OWN, why="what a drill makes belongs to a ConfigMap, and one stops all drills"),
     Right(kind=DEPLOYMENT, verbs=_OWN, why="each revision is a Deployment"),
-    Right(kind=DEPLOYMENT, verbs=("patch",), sub="scale", why="replicas are set"),
+    Right(kind=SERVICE, verbs=_OWN, why="each revision has a Service"),
     Right(kind=REPLICA_SET, verbs=_READ, why="a rollout is followed"),
     Right(kind=POD, verbs=(*_READ, "patch", "delete"), why="pods are followed, and killed by a fault"),
-    Right(kind=POD, verbs=("get", "create", "update"), sub="proxy", why="pods are scraped, and faults switched on"),
-    Right(kind=SERVICE, verbs=_OWN, why="each revision has a Service"),
-    Right(kind=ENDPOINT_SLICE, verbs=_READ, why="the lag of endpoints is seen"),
-    Right(kind=EVENT, verbs=("list",), why="it is said why a pod does not start"),
-    Right(kind=CONFIG_MAP, verbs=_OWN, why="the journal is written before anything happens"),
-    Right(kind=LEASE, verbs=(*_READ, "create", "patch", "delete"), why="one drill at a time holds the namespace"),
-    Right(kind=GATEWAY, verbs=_READ, part="gateway", why="the Gateway is found"),
+    Right(kind=POD, verbs=("get",), sub="log", why="it is said why a pod does not start"),
+    Right(kind=POD, verbs=("get", "create"), sub="proxy", why="pods are scraped, and faults switched on"),
     Right(kind=HTTP_ROUTE, verbs=_OWN, part="gateway", why="weights are set"),
     *(
         Right(kind=kind, verbs=_OWN, part="chaos-mesh", why="faults are injected")
-        for kind in (POD_CHAOS, NETWORK_CHAOS, HTTP_CHAOS, STRESS_CHAOS)
+        for kind in (POD_CHAOS, NETWORK_CHAOS, HTTP_CHAOS, STRESS_CHAOS, CHAOS_SCHEDULE)
     ),
+    Right(kind=EVENT, verbs=("list",), part="chaos-mesh", why="it is said why a fault is not injected"),
     Right(kind=ROLLOUT, verbs=_READ, part="argo", why="an Argo Rollout is watched"),
 )
 

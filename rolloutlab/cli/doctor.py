@@ -20,12 +20,14 @@ _ROLE: Final = "rolloutlab-drill"
 @click.option("--world", type=click.Choice(["cluster", "local"]), default="cluster", show_default=True,
               help="Which drills are wanted: in a cluster, or with processes on this machine.")  # fmt: skip
 @cluster_options
-@click.option("--prometheus", metavar="URL", help="A Prometheus that is to answer.")
+@click.option("--metrics-url", metavar="URL", help="A Prometheus that is to answer a strategy's questions.")
 @click.option("--print-role", is_flag=True,
               help="Print the Role that drills need, bound to this account, and nothing else.")  # fmt: skip
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: every finding with its state.")  # fmt: skip
-def command(world: Literal["cluster", "local"], print_role: bool, output: str, **given: Any) -> None:
+def command(
+    world: Literal["cluster", "local"], metrics_url: str | None, print_role: bool, output: str, **given: Any
+) -> None:
     """Say whether a drill can run, and of each thing that is missing what mends it. Nothing is changed.
 
     Looked at are the cluster (its version, clock, identity, namespace, what this account may do, Gateway, Chaos Mesh,
@@ -41,7 +43,7 @@ def command(world: Literal["cluster", "local"], print_role: bool, output: str, *
         click.echo(_role(settings), nl=False)
         return
     here = machine.findings(need_local=settings is None)  # first: the way to a cluster may lead into its network
-    there = [] if settings is None else _cluster(settings)
+    there = [] if settings is None else _cluster(settings, metrics_url or "")
     able = ready([*there, *here])
     if output == "json":
         parts = {"cluster": there, "machine": here}
@@ -59,15 +61,22 @@ def command(world: Literal["cluster", "local"], print_role: bool, output: str, *
     click.get_current_context().exit(0 if able else _REFUSED)
 
 
-def _cluster(settings: ClusterSettings) -> list[Finding]:
+def _cluster(settings: ClusterSettings, metrics_url: str) -> list[Finding]:
     from chaos.finding import Finding
+    from chaos.metrics.prometheus import check_url
+    from scenarios.errors import ScenarioError
 
+    if metrics_url:
+        try:
+            check_url(metrics_url)
+        except ValueError as error:
+            raise ScenarioError(str(error), field="--metrics-url") from None
     if _lacks_client():
         text, mend = "the Kubernetes client is not installed", "pip install 'rolloutlab[cluster]'"
         return [Finding(about="cluster", state="missing", text=text, mend=mend)]
     from chaos.cluster.doctor import examine
 
-    return examine(settings)
+    return examine(settings, metrics_url=metrics_url)
 
 
 def _text(settings: ClusterSettings | None, there: list[Finding], here: list[Finding]) -> str:

@@ -38,6 +38,7 @@ _LONGEST_SECONDS: Final = 6 * 3600
 @click.option("--routing", type=click.Choice(["gateway", "service"]), default=None,
               help="service: no router, weights are kept by the number of pods.  "
               "[default: gateway where one is named]")  # fmt: skip
+@click.option("--metrics-url", metavar="URL", help="A Prometheus that answers the strategy's questions, in real time.")
 @click.option("--variant", metavar="NAME", help="This variant of the file.")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE",
               help="Change one value, as service.replicas=4; repeatable.")  # fmt: skip
@@ -52,6 +53,7 @@ def command(
     name: str | None,
     runner_image: str,
     deadline: str,
+    metrics_url: str | None,
     variant: str | None,
     changes: tuple[str, ...],
     bindings: tuple[str, ...],
@@ -89,7 +91,12 @@ def command(
     (question,) = read(asked)
     routing = _routing(settings)
     words = ["--strategy", strategy, "--world", "cluster", "--namespace", settings.namespace, "--routing", routing]
-    words += _repeated(settings, variant=variant, changes=changes, bindings=bindings, strict=strict)
+    words += _used(settings)
+    words += ["--metrics-url", _url(metrics_url)] if metrics_url else []
+    words += ["--variant", variant] if variant is not None else []
+    words += [word for change in changes for word in ("--set", change)]
+    words += [word for binding in bindings for word in ("--bind", binding)]
+    words += ["--strict"] if strict else []
     wanted = manifests.Timetable(
         name=_name(name, path.stem, strategy),
         namespace=settings.namespace,
@@ -125,28 +132,24 @@ def _routing(settings: ClusterSettings) -> str:
     return "gateway" if settings.routing == "auto" else settings.routing
 
 
-def _repeated(
-    settings: ClusterSettings,
-    *,
-    variant: str | None,
-    changes: tuple[str, ...],
-    bindings: tuple[str, ...],
-    strict: bool,
-) -> list[str]:
-    """What was given here, as the drill is given it; what is as its default is left out."""
+def _used(settings: ClusterSettings) -> list[str]:
+    """How the cluster is used, as the drill is told it; what is as its default is left out."""
     from chaos.cluster.settings import ClusterSettings
 
-    usual, words = ClusterSettings(), []
-    for name in ("image", "gateway", "address"):
-        value = getattr(settings, name)
-        if value != getattr(usual, name):
-            words += [f"--{name}", value]
-    if variant is not None:
-        words += ["--variant", variant]
-    for option, values in (("--set", changes), ("--bind", bindings)):
-        for value in values:
-            words += [option, value]
-    return [*words, "--strict"] if strict else words
+    usual = ClusterSettings()
+    given = [(name, getattr(settings, name)) for name in ("image", "gateway", "address")]
+    return [word for name, value in given if value != getattr(usual, name) for word in (f"--{name}", value)]
+
+
+def _url(text: str) -> str:
+    from chaos.metrics.prometheus import check_url
+    from scenarios.errors import ScenarioError
+
+    try:
+        check_url(text)
+    except ValueError as error:
+        raise ScenarioError(str(error), field="--metrics-url") from None
+    return text
 
 
 def _name(given: str | None, scenario: str, strategy: str) -> str:
