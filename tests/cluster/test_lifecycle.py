@@ -33,8 +33,8 @@ def script(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProc
 @pytest.fixture
 def folder(node: Node, tmp_path: Path) -> Iterator[Path]:
     """Of a node of this test's own; `node` says that one can run here, and that somebody wants these tests."""
-    yield tmp_path / "own"
-    assert script("down.sh", tmp_path / "own").returncode == 0
+    yield tmp_path / "own node"  # with a space: it stands in many configuration files
+    assert script("down.sh", tmp_path / "own node").returncode == 0
 
 
 def traces(folder: Path) -> dict[str, object]:
@@ -44,12 +44,13 @@ def traces(folder: Path) -> dict[str, object]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     own = str(folder).encode()
+    machine = ("nsenter", "--target=1", "--net")  # these tests are in the network of a node
     return {
         "processes": [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if own in _read(path)],
         "mounts": Path("/proc/self/mounts").read_text(),
         "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/rolloutlab-node-*") if path.is_dir()),
-        "links": sorted(line.split(": ")[1] for line in said("ip", "-oneline", "link").splitlines()),
-        "rules": said("nft", "--stateless", "list", "ruleset"),
+        "links": sorted(line.split(": ")[1] for line in said(*machine, "ip", "-oneline", "link").splitlines()),
+        "rules": said(*machine, "nft", "--stateless", "list", "ruleset"),
         "files": sorted(str(path) for root in ("/run", "/var/lib", "/var/run") for path in Path(root).glob("*")),
         "settings": [(Path("/proc/sys") / name).read_text() for name in SETTINGS],
     }
