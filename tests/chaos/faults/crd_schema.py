@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean
 _WIDTHS = {"int32": 2**31, "int64": 2**63}
 
 
+@functools.cache
 def schema_of(plural: str) -> dict[str, Any]:
     """The schema of a kind; the test is skipped where the CRDs are not."""
     folder = os.environ.get("ROLLOUTLAB_CRDS")
