@@ -33,7 +33,10 @@ _PARAMETERS: Final[Mapping[NodeFaultKind, tuple[tuple[str, ...], Mapping[str, An
     "partition": ((), {}),
     "packet_delay": (("latency_seconds",), {"jitter_seconds": 0.0}),
     "packet_loss": (("loss_ratio",), {}),
-    "http_delay": (("latency_seconds",), {"jitter_seconds": 0.0, "share": 1.0, "exempt_paths": ("/readyz", "/healthz")}),
+    "http_delay": (
+        ("latency_seconds",),
+        {"jitter_seconds": 0.0, "share": 1.0, "exempt_paths": ("/readyz", "/healthz")},
+    ),
     "http_abort": (("share",), {"status": 503, "exempt_paths": ("/readyz", "/healthz")}),
     "cpu_stress": ((), {"workers": 1}),
     "memory_stress": (("mib",), {}),
@@ -59,8 +62,8 @@ class NodeFault:
     | `partition` | every packet to and from the pod is dropped | |
     | `packet_delay` | every packet that the pod sends is held | `latency_seconds`, `jitter_seconds` (each ±, uniform) |
     | `packet_loss` | this share of the packets that the pod sends is dropped | `loss_ratio` |
-    | `http_delay` | this share of its HTTP requests is held | `latency_seconds`, `jitter_seconds`, `share`, `exempt_paths` |
-    | `http_abort` | this share of its HTTP requests is answered with an error | `share`, `status`, `exempt_paths` |
+    | `http_delay` | a share of its HTTP requests waits | `latency_seconds`, `jitter_seconds`, `share`, `exempt_paths` |
+    | `http_abort` | a share of its HTTP requests is answered with an error | `share`, `status`, `exempt_paths` |
     | `cpu_stress` | workers burn CPU inside the container's own limit | `workers` |
     | `memory_stress` | memory is taken inside the container's own limit | `mib` |
     | `bandwidth` | what the pod sends is limited to a rate | `rate_kbit_per_second` |

@@ -17,7 +17,9 @@ _BY_FAMILY, _DESTROY, _ERROR, _DONE = 20, 21, 2, 3
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _HEADER: Final = struct.Struct("=IHHII")
 _ASK: Final = struct.Struct("=BBBBI")
-_ID: Final = struct.Struct("!HH16s16s12s")  #: ports, addresses, then interface and cookie, which are sent back as they came
+_ID: Final = struct.Struct(
+    "!HH16s16s12s"
+)  #: ports, addresses, then interface and cookie, which are sent back as they came
 _MESSAGE: Final = 72  #: bytes of inet_diag_msg, before its attributes
 _ESTABLISHED: Final = 1
 _INFO: Final = 2  #: the attribute with tcp_info
@@ -88,7 +90,7 @@ class Diagnosis:
 
     def _answers(self) -> list[bytes]:
         """Messages up to the end of a dump or to an acknowledgement; OSError when the kernel refuses."""
-        found = []
+        found: list[bytes] = []
         while True:
             data = self._netlink.recv(1 << 18)
             at = 0

@@ -51,7 +51,8 @@ class Injection:
     def mark(self) -> str:
         """What tells its rules and processes from all others.
 
-        >>> Injection(id="f1.0", group="f1", owner="d7", kind="freeze", pod="a", uid="", container_id="", seconds=1).mark
+        >>> told = {"id": "f1.0", "group": "f1", "owner": "d7", "kind": "freeze", "pod": "a", "uid": "", "seconds": 1}
+        >>> Injection.of({**told, "container_id": "", "parameters": {}}).mark
         'rolloutlab/d7/f1.0'
         """
         return f"{PREFIX}{self.owner}/{self.id}"

@@ -15,7 +15,8 @@ from chaos.cluster.native.injection import RefusedError
 from chaos.cluster.native.watch import Watch
 
 MOST: Final = 20_000  #: packets that are held; the kernel drops what comes on top
-_HEADERS_ONLY: Final = 1  #: NFQNL_COPY_META: the verdict does not depend on what a packet says
+_COPY_PACKET: Final = 2  #: NFQNL_COPY_PACKET, of which a few bytes do: the verdict does not depend on what they say
+_COPIED_BYTES: Final = 40
 _BUFFER_BYTES: Final = 4 << 20  #: of messages of the kernel that were not read yet
 _FIRST, _LAST = 20_000, 60_000  #: numbers of queues that no program uses by habit
 
@@ -42,7 +43,7 @@ class DelayLine:
             raise RefusedError(lacks()) from None
         self._queue = NetfilterQueue()
         try:
-            self._queue.bind(self.number, self._hold, MOST, _HEADERS_ONLY, 0, _BUFFER_BYTES)
+            self._queue.bind(self.number, self._hold, MOST, _COPY_PACKET, _COPIED_BYTES, _BUFFER_BYTES)
         except OSError as error:
             raise RefusedError(f"the kernel gives no packet queue: {error}") from None
 
@@ -76,5 +77,7 @@ def lacks() -> str:
     try:
         import netfilterqueue  # noqa: F401
     except ImportError:
-        return "netfilterqueue is not installed: pip install netfilterqueue (Debian: libnetfilter-queue-dev and gcc first)"
+        return (
+            "netfilterqueue is not installed: pip install netfilterqueue (Debian: libnetfilter-queue-dev and gcc first)"
+        )
     return ""

@@ -56,9 +56,14 @@ def setting(name: str) -> dict[int, str]:
 
 
 def started(pid: int) -> int | None:
-    """When a process began, in clock ticks since boot; None when it has ended. Together with the number it is unique."""
+    """When a process began, in clock ticks since boot, which is unique with its number; None when it has ended."""
     fields = _stat(pid)
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def boot() -> str:
+    """Which machine since when: whoever gives the same answer has the same monotonic clock."""
+    return (PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def parent(pid: int) -> int:

@@ -79,8 +79,8 @@ class Proxy:
         if self._serving:
             await asyncio.wait(self._serving)
 
-    async def hits(self, request: Head) -> bytes | None:
-        """Throw the dice for a request and hold it where they say so; what it is answered with, where it is failed."""
+    async def judge(self, request: Head) -> tuple[bytes, bool] | None:
+        """Throw the dice for a request and hold it where they say so; see `chaos.cluster.native.relay.Judge`."""
         fault = self._fault
         if self._ending.is_set() or request.path in fault.exempt_paths:
             return None
@@ -95,7 +95,8 @@ class Proxy:
         if not fault.abort_status or self._ending.is_set():
             return None
         # A client that asks first whether its body is wanted does not send it, so the connection cannot go on.
-        return fault.answer(request.method, keep=request.keeps and not (request.expects and request_body(request)))
+        keep = request.keeps and not (request.expects and request_body(request))
+        return fault.answer(request.method, keep=keep), keep
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -105,7 +106,7 @@ class Proxy:
         address = writer.get_extra_info("sockname")[0]  # the pod's own: the application may not listen on loopback
         relay = Relay(Source(reader), writer, (address, self._port), self._ending)
         try:
-            await relay.serve(self.hits)
+            await relay.serve(self.judge)
         except (OSError, NotHttpError, asyncio.CancelledError):
             writer.transport.abort()  # as a server that failed would
         finally:

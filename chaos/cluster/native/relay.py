@@ -15,7 +15,8 @@ from chaos.cluster.native.http1 import Head, NotHttpError, Source, request_body,
 
 IDLE_SECONDS: Final = 1.0  #: a connection that brought nothing for so long when the fault has ended is closed
 END_SECONDS: Final = 3.0  #: what is under way then may take so long
-Judge: TypeAlias = Callable[[Head], Awaitable[bytes | None]]
+#: what a request is answered with instead, and whether the connection goes on after that; None: it is passed on
+Judge: TypeAlias = Callable[[Head], Awaitable[tuple[bytes, bool] | None]]
 
 
 class Relay:
@@ -33,7 +34,7 @@ class Relay:
         """Serve the client to the end of its connection.
 
         Args:
-            judge: asked for each request; what it is answered with at once, or None to pass it on.
+            judge: asked for each request; it may take its time.
 
         Raises:
             OSError, NotHttpError: the connection cannot go on.
@@ -44,7 +45,7 @@ class Relay:
         keep = True
         while keep and (request := await self._next()) is not None:
             answer = await judge(request)
-            keep = await (self._pass_on(request) if answer is None else self._fail(request, answer))
+            keep = await (self._pass_on(request) if answer is None else self._fail(request, *answer))
 
     def close(self) -> None:
         """Let go of both connections."""
@@ -65,9 +66,8 @@ class Relay:
             asked.cancel()
             ending.cancel()
 
-    async def _fail(self, request: Head, answer: bytes) -> bool:
+    async def _fail(self, request: Head, answer: bytes, keep: bool) -> bool:
         """Answer without the application; false when the connection ends with that."""
-        keep = b"Connection: keep-alive" in answer
         if keep or not request.expects:
             await self._client.copy(request_body(request), None)
         self._writer.write(answer)
@@ -139,16 +139,22 @@ class Relay:
             asyncio.create_task(_pour(self._client, self._app_writer)),
             asyncio.create_task(_pour(self._app, self._writer)),
         ]
-        ending = asyncio.create_task(self._ending.wait())
-        both = asyncio.gather(*ways)
+        ending = asyncio.create_task(_wait_for(self._ending))
         try:
-            await asyncio.wait({both, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not both.done():
-                await asyncio.wait({both}, timeout=END_SECONDS)
+            living = {*ways}
+            while living and not ending.done():
+                done, _ = await asyncio.wait({*living, ending}, return_when=asyncio.FIRST_COMPLETED)
+                living -= done
+            if living:
+                await asyncio.wait(living, timeout=END_SECONDS)
         finally:
-            both.cancel()
-            ending.cancel()
-            await asyncio.gather(both, *ways, return_exceptions=True)
+            for each in (*ways, ending):
+                each.cancel()
+            await asyncio.gather(*ways, ending, return_exceptions=True)
+
+
+async def _wait_for(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _pour(source: Source, to: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from collections.abc import Sequence
 from typing import Final
@@ -60,27 +61,37 @@ def redirect(mark: str, port: int, to: int) -> list[list[str]]:
 
 def place(pid: int, rules: Sequence[Sequence[str]]) -> None:
     """Put rules first in their chains, for each address family that the pod uses."""
-    families = FAMILIES if _has_ipv6(pid) else FAMILIES[:1]
-    for family in families:
+    for family in FAMILIES if _has_ipv6(pid) else FAMILIES[:1]:
         for rule in rules:
             within(pid, family, "-w", "5", *rule)
 
 
+def families() -> list[str]:
+    """The address families for which there are tools here."""
+    return [family for family in FAMILIES if shutil.which(family) is not None]
+
+
 def remove(pid: int, mark: str) -> list[str]:
-    """Remove the rules with this mark, or with one that begins so where it ends with a slash; they are told, in words."""
+    """Remove the rules with this mark (see `is_marked`); they are told, in words."""
     removed = []
-    for family in FAMILIES:
+    for family in families():
         for table, rule in marked(within(pid, f"{family}-save"), mark):
             within(pid, family, "-w", "5", "-t", table, "-D", *rule)
             removed.append(f"{family} -t {table} -A {shlex.join(rule)}")
     return removed
 
 
+def marks(pid: int, mark: str) -> set[str]:
+    """All marks of rules in the network of a process that are of this one (see `is_marked`)."""
+    saved = [rule for family in families() for _, rule in marked(within(pid, f"{family}-save"), mark)]
+    return {_after(rule, "--comment") for rule in saved}
+
+
 def marked(saved: str, mark: str) -> list[tuple[str, list[str]]]:
     """(table, chain and rule) of the rules in the text of iptables-save that bear a mark.
 
-    >>> marked('*nat\\n-A PREROUTING -p tcp -m comment --comment "rolloutlab/d7/f1.0" -j REDIRECT\\nCOMMIT', "rolloutlab/d7/")
-    [('nat', ['PREROUTING', '-p', 'tcp', '-m', 'comment', '--comment', 'rolloutlab/d7/f1.0', '-j', 'REDIRECT'])]
+    >>> marked('*nat\\n-A INPUT -m comment --comment "rolloutlab/d7/f1.0" -j DROP\\nCOMMIT', "rolloutlab/d7/")
+    [('nat', ['INPUT', '-m', 'comment', '--comment', 'rolloutlab/d7/f1.0', '-j', 'DROP'])]
     """
     table, found = "", []
     for line in saved.splitlines():
@@ -115,15 +126,22 @@ def shape(pid: int, rate_kbit_per_second: int) -> None:
     within(pid, "tc", "qdisc", "add", "dev", device, "root", "handle", HANDLE, "tbf", *rate)
 
 
+def is_shaped(pid: int) -> bool:
+    """There is a limit of ours."""
+    return bool(_limits(pid))
+
+
 def unshape(pid: int) -> list[str]:
     """Remove a limit of ours; it is told, in words."""
-    removed = []
-    for line in within(pid, "tc", "qdisc", "show").splitlines():
-        words = line.split()
-        if words[2:3] == [HANDLE]:
-            within(pid, "tc", "qdisc", "del", "dev", _after(words, "dev"), "root", "handle", HANDLE)
-            removed.append(line.strip())
+    removed = _limits(pid)
+    for line in removed:
+        within(pid, "tc", "qdisc", "del", "dev", _after(line.split(), "dev"), "root", "handle", HANDLE)
     return removed
+
+
+def _limits(pid: int) -> list[str]:
+    lines = within(pid, "tc", "qdisc", "show").splitlines() if shutil.which("tc") else []
+    return [line.strip() for line in lines if line.split()[2:3] == [HANDLE]]
 
 
 def _rule(table: str, chain: str, *match: str, mark: str, target: list[str]) -> list[str]:

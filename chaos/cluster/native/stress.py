@@ -79,7 +79,7 @@ def argv(kind: str, parameters: Mapping[str, Any]) -> list[str]:
     """
     if kind == "cpu_stress":
         return ["stress-ng", "--quiet", "--cpu", str(parameters["workers"])]
-    # It takes the memory, then sleeps (--vm-hang 0: for ever), so that it burns no CPU; killed by the kernel, it stays so.
+    # It takes the memory, then sleeps for ever (0), so that it burns no CPU; a worker that the kernel kills stays dead.
     memory = ["--vm", "1", "--vm-bytes", f"{parameters['mib']}M", "--vm-keep", "--vm-hang", "0", "--oomable"]
     return ["stress-ng", "--quiet", *memory]
 

@@ -13,6 +13,7 @@ from chaos.cluster.native import processes
 ASKED: Final = "asked"
 EXPIRED: Final = "its longest time is over"
 GONE: Final = "the target is gone"
+STRESS_ENDED: Final = "the stress ended by itself; was its memory too much for the container?"
 
 
 class Watch:
