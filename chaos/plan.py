@@ -19,7 +19,7 @@ from chaos.metrics.prometheus import check_url
 from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
-from scenarios.schema import Scenario, Severity
+from scenarios.schema import LatencyFault, Scenario, Severity
 from strategies.effects import Release, Strategy
 
 BASELINE_REQUESTS: Final = 300  #: that the steady state is measured by
@@ -176,7 +176,9 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     faults = planned(scenario, severity=severity, bad=bad, by_router=settings.by_router, extra=settings.extra)
     where = _where(scenario, faults, settings)
     if where.outside is not None:
-        faults = tuple(replace(each, engine=where.outside) if each.engine == "node" else each for each in faults)
+        faults = tuple(
+            replace(each, engine=where.outside) if _from_outside(each, settings) else each for each in faults
+        )
     release = Release(
         replicas=scenario.service.replicas,
         routed=built.routed[name] and (where.weights or strategy.settings.get("kind") == "blue-green"),
@@ -250,6 +252,13 @@ def _severity(scenario: Scenario, rng: np.random.Generator) -> float:
     if law.kind == "uniform":
         return law.low + (law.high - law.low) * float(rng.random())
     return law.median * math.exp(law.spread * float(rng.standard_normal()))
+
+
+def _from_outside(fault: FaultPlan, settings: Settings) -> bool:
+    """Faults of pods; with Chaos Mesh asked for by name also the delays of a scenario that it can do."""
+    if settings.cluster is None or settings.cluster.engine != "chaos-mesh":
+        return fault.engine == "node"
+    return fault.engine == "node" or (isinstance(fault.fault, LatencyFault) and fault.fault.share == 1)
 
 
 def _where(scenario: Scenario, faults: tuple[FaultPlan, ...], settings: Settings) -> preflight.Where:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from chaos.faults.node import NodeFault
-from chaos.faults.plan import FaultPlan
+from chaos.faults.plan import FaultPlan, Outside
 from chaos.local import envoy
 from chaos.local.runs import state_dir
 from chaos.world import WorldError
@@ -108,7 +108,7 @@ class Where:
     pace: Pace
     labels: tuple[str, ...]
     engine: str
-    outside: Literal["native", "chaos-mesh"] | None = None
+    outside: Outside | None = None
 
 
 def engine_text() -> str:

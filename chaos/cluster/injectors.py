@@ -11,6 +11,9 @@ from chaos.faults.node import NodeFault
 from chaos.faults.plan import FaultPlan, ProcessFault
 from chaos.injectors.blindness import MetricsBlindness
 from chaos.injectors.board import KnobBoard
+from chaos.injectors.chaos_mesh import ChaosMesh
+from chaos.injectors.chaos_mesh_faults import CAN, Around, of_node, of_scenario
+from chaos.injectors.chaos_mesh_ledger import Place
 from chaos.injectors.knobs import AppKnobs
 from chaos.injectors.native import AgentLink, NativeInjector, NativeNode
 from chaos.injectors.native.injector import Settings
@@ -48,7 +51,23 @@ class Injectors:
                 return NativeInjector(
                     plan.fault, settings, targets=self._everyone(plan), link=self._link, kube=world.kube
                 )
+            case "chaos-mesh" | "stand-in":
+                return self._of_chaos_mesh(plan)
         raise WorldError(f"{plan.kind} by {plan.engine}: this world cannot do it")
+
+    def _of_chaos_mesh(self, plan: FaultPlan) -> FaultInjector:
+        drilled = self._world.made.drilled
+        around = Around(namespace=drilled.namespace, speed=drilled.speed)
+        fault = of_node(plan.fault, plan.number, around) if isinstance(plan.fault, NodeFault) else None
+        place = Place(
+            kube=self._world.kube,
+            namespace=drilled.namespace,
+            drill=drilled.id,
+            expires_at=drilled.expires,
+            owners=(drilled.owner,) if drilled.owner is not None else (),
+            engine=plan.engine,
+        )
+        return ChaosMesh(fault or of_scenario(plan, around), place, self._everyone(plan), can=CAN)
 
     async def close(self) -> None:
         """Let the agent take everything back and end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from chaos import preflight
 from chaos.cluster import door as doors
@@ -14,7 +14,8 @@ from chaos.cluster.gateway import Router
 from chaos.cluster.kinds import POD_CHAOS
 from chaos.cluster.settings import ClusterSettings
 from chaos.faults.node import NodeFault
-from chaos.faults.plan import FaultPlan, ProcessFault
+from chaos.faults.plan import FaultPlan, Outside, ProcessFault
+from chaos.injectors.chaos_mesh_objects import engine
 from chaos.local.runs import state_dir
 from chaos.preflight import Pace, Where
 from chaos.world import WorldError
@@ -32,13 +33,13 @@ def there(
 ) -> Where:
     """What a cluster is like for a drill; one that cannot be used says why in `problems`."""
     problems = list(preflight.state_problems(state or state_dir()))
-    native, router, engine, outside = False, None, "a cluster", None
+    native, router, serves, outside = False, None, "a cluster", None
     try:
         found = doors.opened(settings)
         native = found.node is not None
         problems += safety.refusals(found.kube, settings)
         router = gateway.router(found, settings)
-        engine = _engine(found, router)
+        serves = _engine(found, router)
         outside = _outside(found, settings)
     except WorldError as error:
         problems.append(str(error))
@@ -52,18 +53,20 @@ def there(
         weights=router is not None,
         pace=Pace(per_core=NATIVE_PER_CORE if native else ELSEWHERE_PER_CORE, probe_seconds=None),
         labels=tuple(_labels(scenario, routed=router is not None)),
-        engine=engine,
+        engine=serves,
         outside=outside,
     )
 
 
-def _outside(found: Door, settings: ClusterSettings) -> Literal["native", "chaos-mesh"] | None:
+def _outside(found: Door, settings: ClusterSettings) -> Outside | None:
     """What puts faults into pods: what was asked for, else the native node's own, else Chaos Mesh."""
     if settings.engine != "chaos-mesh" and found.node is not None:
         return "native"
     if settings.engine == "native":
         raise WorldError("--engine native: its agent runs on the native node only; expected auto or chaos-mesh here")
-    return "chaos-mesh" if found.kube.serves(POD_CHAOS) else None
+    if not found.kube.serves(POD_CHAOS):
+        return None
+    return "chaos-mesh" if engine(found.kube) == "chaos-mesh" else "stand-in"
 
 
 def _engine(found: Door, router: Router | None) -> str:

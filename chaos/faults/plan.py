@@ -21,8 +21,10 @@ from scenarios.schema import (
 )
 from strategies.effects import Revision
 
-#: `node`: one that acts on pods from outside, native or chaos-mesh; which of them the cluster decides
-Engine: TypeAlias = Literal["application", "router", "processes", "scraper", "node", "native", "chaos-mesh"]
+#: what acts on pods from outside; `stand-in` is test equipment in the place of Chaos Mesh, and says so
+Outside: TypeAlias = Literal["native", "chaos-mesh", "stand-in"]
+#: `node`: from outside, by whom is not decided yet
+Engine: TypeAlias = Literal["application", "router", "processes", "scraper", "node"] | Outside
 Extra: TypeAlias = "ProcessFault | NodeFault"
 _NEARLY_ALL: Final = 0.6  #: share of failures near which the usual limit of a drill may be met by chance
 BY_ROUTER: Final = (ErrorRatioFault, LatencyFault)  #: faults that the router can do as well

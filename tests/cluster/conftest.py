@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaos.cluster.native.node import Node, NodeError, need
+
+sys.path.insert(0, str(Path(__file__).parent))  # lets the tests import the programs beside them
 
 
 @pytest.fixture(scope="session")
