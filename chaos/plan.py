@@ -173,10 +173,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         returning=scenario.release.returning,
     )
     traffic_seed = int(rng.integers(1 << 31))
-    expected = preflight.expected_seconds(scenario, strategy, release, faults)
+    peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
+    expected = preflight.expected_seconds(scenario, strategy, release, faults, peak)
     if settings.until_horizon:
         expected = scenario.horizon_seconds
-    peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
     speed, problems = preflight.choose_speed(scenario, peak, expected, settings.speed, where.pace)
     per_second = max(peak * speed, 1e-9)
     lead = _inside(BASELINE_REQUESTS / per_second, _BASELINE_SECONDS)
