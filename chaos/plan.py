@@ -186,10 +186,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         returning=scenario.release.returning,
     )
     traffic_seed = int(rng.integers(1 << 31))
-    expected = preflight.expected_seconds(scenario, strategy, release, faults)
+    peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
+    expected = preflight.expected_seconds(scenario, strategy, release, faults, peak)
     if settings.until_horizon:
         expected = scenario.horizon_seconds
-    peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
     wanted = 1.0 if settings.metrics_url and settings.speed is None else settings.speed
     speed, problems = preflight.choose_speed(scenario, peak, expected, wanted, where.pace)
     if settings.metrics_url and speed != 1:

@@ -188,16 +188,27 @@ def choose_speed(
     return max(1.0, math.floor(speed / digits) * digits), []
 
 
-def expected_seconds(scenario: Scenario, strategy: Strategy, release: Release, faults: Sequence[FaultPlan]) -> float:
-    """Scenario time that a rollout should take: that of a dry run with good looks, or bad ones where a fault acts."""
+def expected_seconds(
+    scenario: Scenario,
+    strategy: Strategy,
+    release: Release,
+    faults: Sequence[FaultPlan],
+    per_second: float = 0.0,
+) -> float:
+    """Scenario time that a rollout should take: that of a dry run whose looks are bad once a fault hurts.
+
+    Args:
+        per_second: requests to the service, which fill what leaks by the request.
+    """
     startup, probes = scenario.service.startup, scenario.service.probes
     start = startup.schedule_seconds + startup.pull_seconds + startup.start_seconds
     start += probes.readiness.period_seconds / 2 if probes.readiness is not None else 0.0
     harmed = [plan for plan in faults if plan.in_release]
+    onset = min((_onset_seconds(plan, scenario, per_second) for plan in harmed), default=math.inf)
     dead = any(isinstance(plan.fault, CrashLoopFault | NeverReadyFault) for plan in harmed)
     world = TapeWorld(
         release,
-        looks=_looks(bad if harmed else good),
+        looks=_looks(onset),
         startup_seconds=start,
         never_available=("canary",) if dead else (),
         query_seconds=scenario.metrics.query_seconds,
@@ -212,13 +223,32 @@ def expected_seconds(scenario: Scenario, strategy: Strategy, release: Release, f
     return runtime.ended_us / 1e6 if runtime.fate is not None else scenario.horizon_seconds
 
 
-def _looks(typed: Looks) -> Looks:
-    """What nobody can know of a PromQL text is nothing."""
+def _looks(onset_seconds: float) -> Looks:
+    """Good until a fault hurts; what nobody can know of a PromQL text is nothing."""
 
     def look(ask: Ask, at_seconds: float) -> Measured | float | None:
-        return None if isinstance(ask, PromQuery) else typed(ask, at_seconds)
+        if isinstance(ask, PromQuery):
+            return None
+        return (bad if at_seconds >= onset_seconds else good)(ask, at_seconds)
 
     return look
+
+
+def _onset_seconds(plan: FaultPlan, scenario: Scenario, per_second: float) -> float:
+    """About when a fault begins to hurt: a leak takes its time, of which start-up is the smaller part."""
+    resources, fault = scenario.service.resources, plan.fault
+    per_pod = per_second / scenario.service.replicas
+    begins = plan.from_seconds
+    match fault:
+        case MemoryLeakFault():
+            room = resources.memory_limit_mib - resources.memory_base_mib
+            per_request = (fault.mib_per_request or 0.0) * per_pod
+            rate = ((fault.mib_per_minute or 0.0) / 60 + per_request) * plan.severity
+        case PoolLeakFault():
+            room, rate = float(resources.pool_size), fault.per_request * plan.severity * per_pod
+        case _:
+            return begins
+    return begins + (room / rate if rate > 0 else 0.0)
 
 
 # --- the machine -------------------------------------------------------------------------------------------------
