@@ -1,4 +1,4 @@
-"""The admin endpoint: reads and turns the knobs; on loopback only, and not for web pages.
+"""The admin endpoint: reads and turns the knobs; on loopback unless told otherwise, and not for web pages.
 
 `GET /admin/knobs` shows all knobs; `POST /admin/knobs` with a JSON object changes those that it names, all or none.
 """
@@ -6,30 +6,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
 
 from chaos.app.settings import Knobs, SettingError, changed, shown
 
 Turn = Callable[[Knobs], Awaitable[None]]
-_NAMES = ("127.0.0.1", "localhost")
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 
-def routes(now: Callable[[], Knobs], turn: Turn) -> web.Application:
+def routes(now: Callable[[], Knobs], turn: Turn, *, host: str = "127.0.0.1") -> web.Application:
     """The admin application.
 
     Args:
         now: the knobs as they are.
         turn: makes the replica behave like this; `OSError` when it cannot.
+        host: the address on which it is served; requests must be meant for it, or for loopback.
     """
+    names = dict.fromkeys((*_LOOPBACK, f"[{host}]" if ":" in host else host))
 
     async def show(request: web.Request) -> web.Response:
-        _check_host(request)
+        _check_host(request, names)
         return web.json_response(shown(now()))
 
     async def change(request: web.Request) -> web.Response:
-        _check_host(request)
+        _check_host(request, names)
         if request.content_type != "application/json":
             return _refused(415, "expected the content type application/json")  # which no foreign page can send
         try:
@@ -46,10 +49,10 @@ def routes(now: Callable[[], Knobs], turn: Turn) -> web.Application:
     return app
 
 
-def _check_host(request: web.Request) -> None:
+def _check_host(request: web.Request, names: Collection[str]) -> None:
     """A page whose name was made to point here still sends its own name."""
-    if request.host.rsplit(":", 1)[0] not in _NAMES:
-        raise web.HTTPForbidden(text=f"this endpoint answers to {' and '.join(_NAMES)} only\n")
+    if re.sub(r":\d+$", "", request.host) not in names:
+        raise web.HTTPForbidden(text=f"this endpoint answers to {' and '.join(names)} only\n")
 
 
 def _object(body: bytes) -> Mapping[str, object]:

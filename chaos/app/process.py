@@ -19,7 +19,6 @@ from chaos.app import admin
 from chaos.app.service import Service
 from chaos.app.settings import Identity, Knobs, SettingError, read
 
-ADMIN_HOST: Final = "127.0.0.1"  #: no setting: the knobs are for this machine alone
 BAD_INPUT: Final = 2
 CRASHED: Final = 1
 TERMINATED: Final = 143
@@ -66,14 +65,16 @@ class _Process:
         self.began = time.monotonic()
         self.service = Service(identity, knobs)
         self.terminated = asyncio.Event()
-        self._admin_port = _reserved("APP_ADMIN_PORT", ADMIN_HOST, identity.app_admin_port)
+        self._admin_port = _reserved("APP_ADMIN_HOST, APP_ADMIN_PORT", identity.app_admin_host, identity.app_admin_port)
         try:
             self._port = _reserved("APP_HOST, APP_PORT", identity.app_host, identity.app_port)
         except SystemExit:
             self._admin_port.close()
             raise
         self._admin = web.AppRunner(
-            admin.routes(lambda: self.service.knobs, self._turn), access_log=None, shutdown_timeout=1.0
+            admin.routes(lambda: self.service.knobs, self._turn, host=identity.app_admin_host),
+            access_log=None,
+            shutdown_timeout=1.0,
         )
         self._users: web.AppRunner | None = None  #: while it listens
         self._started = False
@@ -118,6 +119,7 @@ class _Process:
         return {
             "host": self.identity.app_host,
             "port": self._port.getsockname()[1],
+            "admin_host": self.identity.app_admin_host,
             "admin_port": self._admin_port.getsockname()[1],
             "pid": os.getpid(),
         }

@@ -89,7 +89,10 @@ class Identity:
     app_template_hash: str = ""  #: label pod_template_hash; empty: the revision
     app_host: str = "127.0.0.1"  #: an address, not a name
     app_port: int = 0  #: 0: the kernel chooses
-    app_admin_port: int = 0  #: always on 127.0.0.1
+    app_admin_host: str = (
+        "127.0.0.1"  #: one address; in a pod, its own lets the harness in, and whoever reaches the pod
+    )
+    app_admin_port: int = 0
     app_births: Literal["start", "first_event"] = "start"  #: when the series of a status code begin
     app_path: Literal["/", "/checkout"] = "/"  #: whose series exist from the start
     app_buckets: tuple[float, ...] = DEFAULT_BUCKETS  #: upper bounds in seconds, text: separated by commas
@@ -99,10 +102,11 @@ class Identity:
     seed: int | None = None  #: of all draws, together with the name of the pod; None: not repeatable
 
     def __post_init__(self) -> None:
-        try:
-            ipaddress.ip_address(self.app_host)
-        except ValueError:
-            raise SettingError(f"APP_HOST: expected an address such as 127.0.0.1, got {self.app_host!r}") from None
+        _address("APP_HOST", self.app_host)
+        if _address("APP_ADMIN_HOST", self.app_admin_host).is_unspecified:
+            raise SettingError(
+                f"APP_ADMIN_HOST: expected one address of this machine, got all: {self.app_admin_host!r}"
+            )
 
 
 def read(given: Mapping[str, object]) -> tuple[Identity, Knobs]:
@@ -194,6 +198,14 @@ def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or not value.isascii() or not value.isprintable():
         raise SettingError(f"{name}: expected at most {LONGEST_TEXT} printable ASCII characters, got {value!r:.80}")
     return value
+
+
+def _address(name: str, value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        address = ipaddress.ip_address(value)
+        return getattr(address, "ipv4_mapped", None) or address
+    except ValueError:
+        raise SettingError(f"{name}: expected an address such as 127.0.0.1, got {value!r}") from None
 
 
 def _number(name: str, value: object, *, whole: bool = False) -> float | int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,9 +46,7 @@ def pod_of(found: Object, revision: Revision | None = None) -> Pod:
     """Read a pod; its revision is that of its label unless one is given."""
     meta, status = found["metadata"], found.get("status", {})
     labels = meta.get("labels", {})
-    container = next((each for each in status.get("containerStatuses", ()) if each["name"] == CONTAINER), None)
-    if container is None:  # of a user's own pod it is the first one
-        container = next(iter(status.get("containerStatuses", ())), {})
+    container = _container(status.get("containerStatuses", ()))
     state = container.get("state", {})
     return Pod(
         name=meta["name"],
@@ -64,3 +63,11 @@ def pod_of(found: Object, revision: Revision | None = None) -> Pod:
         restarts=container.get("restartCount", 0),
         waiting=state.get("waiting", {}).get("reason", ""),
     )
+
+
+def _container(found: Sequence[Object]) -> Object:
+    """The container under test; of a user's own pod it is the first one."""
+    for each in found:
+        if each["name"] == CONTAINER:
+            return each
+    return found[0] if found else {}

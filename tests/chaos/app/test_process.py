@@ -160,8 +160,10 @@ def test_a_port_in_use_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"APP_HOST, APP_PORT: cannot bind 127.0.0.1:{port}: Address already in use" in refused(APP_PORT=port)
-        assert "APP_ADMIN_PORT: cannot bind" in refused(APP_ADMIN_PORT=port)
+        assert "APP_ADMIN_HOST, APP_ADMIN_PORT: cannot bind" in refused(APP_ADMIN_PORT=port)
     assert "ERROR_RATE: expected a number from 0 to 1, got '2'" in refused(ERROR_RATE="2")
+    for every in ("0.0.0.0", "::", "::ffff:0.0.0.0"):
+        assert "APP_ADMIN_HOST: expected one address of this machine, got all" in refused(APP_ADMIN_HOST=every)
     assert "APP_HOST, APP_PORT: cannot bind 192.0.2.1:0" in refused(APP_HOST="192.0.2.1"), "not of this machine"
     with replica(START_SECONDS=60, wait=False) as app:
         assert "Address already in use" in refused(APP_PORT=app.port), "also while its owner does not listen"
@@ -268,6 +270,23 @@ def test_the_admin_endpoint_is_bound_to_one_loopback_address(shared: Replica) ->
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", shared.admin_port), timeout=10)
     assert shared.get("/admin/knobs") == 404, "and not on the port of the users"
+
+
+def test_the_admin_endpoint_moves_to_the_one_address_that_is_named() -> None:
+    """As in a pod, where the harness comes from outside: then requests may be meant for that address, too."""
+    with replica(APP_ADMIN_HOST="127.0.0.2") as app:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", app.admin_port), timeout=10)
+        for host, status in (
+            ("127.0.0.2:8081", 200),
+            ("localhost", 200),
+            ("127.0.0.3", 403),
+            ("127.0.0.2.example", 403),
+        ):
+            connection = http.client.HTTPConnection("127.0.0.2", app.admin_port, timeout=10)
+            connection.request("GET", "/admin/knobs", headers={"Host": host})
+            assert connection.getresponse().status == status, host
+            connection.close()
 
 
 def test_hostile_clients_disturb_nobody(shared: Replica) -> None:

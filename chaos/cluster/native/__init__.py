@@ -1,0 +1,1 @@
+"""The native node, and the programs that put faults into its pods from outside (see README.md there)."""

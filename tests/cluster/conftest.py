@@ -1,0 +1,74 @@
+"""A node to test on: one that is up already. No test of the plain suite starts one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chaos.cluster.native.node import Node, NodeError, need
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """The native node that is up, whose network this process is in."""
+    try:
+        found = need()
+        found.enter_network()
+    except NodeError as error:
+        pytest.skip(f"{error} (`make cluster-test` runs these tests in it)")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """kubectl in one namespace."""
+
+    node: Node
+    namespace: str
+
+    def kubectl(self, *arguments: str, given: object = None, timeout: float = 60) -> str:
+        """What kubectl says on stdout; `given` is its stdin, as JSON."""
+        command = [
+            self.node.folder / "bin" / "kubectl",
+            f"--kubeconfig={self.node.kubeconfig}",
+            f"--namespace={self.namespace}",
+        ]
+        done = subprocess.run(
+            [*command, *arguments],
+            input=None if given is None else json.dumps(given),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Make these objects, or make them so."""
+        self.kubectl("apply", "--filename=-", given={"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+    def get(self, *what: str) -> Any:
+        """An object, or a list of them."""
+        return json.loads(self.kubectl("get", *what, "--output=json"))
+
+
+@pytest.fixture
+def cluster(node: Node) -> Iterator[Cluster]:
+    """A namespace of its own, deleted afterwards with all that is in it."""
+    made = Cluster(node, f"test-{uuid.uuid4().hex[:8]}")
+    made.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": made.namespace, "labels": {"rolloutlab/allowed": "true"}},
+        }
+    )
+    yield made
+    made.kubectl("delete", "namespace", made.namespace, timeout=120)
