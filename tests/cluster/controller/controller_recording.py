@@ -100,6 +100,10 @@ class Recording:
             [Life.read(each) for each in plain["pods"]],
         )
 
+    def lines(self) -> list[str]:
+        """Everything, for a person to read."""
+        return [f"{name}: {each}" for name, of in self.plain().items() for each in ([of] if name == "case" else of)]
+
     def sizes(self) -> dict[str, int]:
         """What each ReplicaSet wanted last."""
         return {row.template: row.spec for row in self.rows}

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from controller.cases import Act, Case, Pods
-from controller.recording import Life, Recording, Row, Wish
+from controller_cases import Act, Case, Pods
+from controller_recording import Life, Recording, Row, Wish
 
 from chaos.cluster.informer import Informer
 from chaos.cluster.kinds import DEPLOYMENT, NAMESPACE, POD, REPLICA_SET, SERVICE_ACCOUNT
@@ -32,7 +32,7 @@ class Bench:
 
     kube: Kube
     namespace: str
-    image: str
+    image: str = "rolloutlab.local/app:1"
 
     def make(self) -> None:
         """Make the namespace, and wait until pods may be made in it."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from controller.cases import Case
-from controller.recording import Recording, Wish
+from controller_cases import Case
+from controller_recording import Recording, Wish
 
 from strategies.models.kubernetes import Counts, resolve_fenceposts, rolling_sync
 from strategies.models.kubernetes_resize import resize_sync

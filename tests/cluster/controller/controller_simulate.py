@@ -6,8 +6,8 @@ import math
 from bisect import bisect_right
 from typing import Any
 
-from controller.cases import Act, Case
-from controller.recording import Recording
+from controller_cases import Act, Case
+from controller_recording import Recording
 
 from scenarios.schema import Scenario
 from sim.clock import FAR, Heap
