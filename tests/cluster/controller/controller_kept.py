@@ -14,6 +14,7 @@ HEADER: Final = """\
 # What the Deployment controller of Kubernetes {version} did in the rollouts of tests/cluster/controller/cases.yaml, as the
 # API server told of it. Record again: tests/cluster/controller/record.py --keep, on the native node (`make cluster-up`).
 # Times are seconds since the rollout was asked for, each when it was heard.
+#   second  where in a second of the wall clock it began
 #   wishes  what the Deployment wants from then on: template, replicas
 #   rows    each change of a ReplicaSet, in the API server's order: template, pods wanted / available
 #   pods    template, when it was made, and what became of it; those of template a from before the rollout are left out
@@ -35,6 +36,8 @@ def keep(recordings: Sequence[Recording], version: str) -> None:
         for each in found.values():
             file.write(f"\n- case: {each.case}\n")
             for name, lines in each.plain().items():
-                if name != "case":
+                if not isinstance(lines, list):
+                    file.write(f"  {name}: {lines}\n" if name != "case" else "")
+                else:
                     file.write(f"  {name}:\n" if lines else f"  {name}: []\n")
                     file.writelines(f"  - {line}\n" for line in lines)

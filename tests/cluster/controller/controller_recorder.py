@@ -74,6 +74,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self.name = re.sub("[^a-z0-9]+", "-", self.case.name)
         self.zero = time.monotonic()
+        self.second = 0.0
         self.begun = False
         self.heard = asyncio.Event()
         self.status: Mapping[str, Any] = {}
@@ -207,7 +208,11 @@ class Recorder:
 
     def _begin(self) -> None:
         """From here on everything counts; what is known now is how it began."""
-        self.zero = time.monotonic()
+        old = time.monotonic() - self.zero
+        for pod in self.pods.values():
+            pod.life.made -= old
+            pod.life.events = [(at - old, what) for at, what in pod.life.events]
+        self.zero, self.second = time.monotonic(), time.time() % 1
         self.rows = [Row(0.0, template, *counts) for template, counts in self._now().items()]
         self.begun = True
 
@@ -254,8 +259,8 @@ class Recorder:
         self.heard.set()
 
     def _recording(self) -> Recording:
-        lives = [pod.life for pod in self.pods.values() if pod.life.made >= 0]
-        return Recording(self.case.name, self.wishes, self.rows, lives)
+        lives = [pod.life for pod in self.pods.values()]
+        return Recording(self.case.name, self.second, self.wishes, self.rows, lives)
 
     # -- the end --------------------------------------------------------------------------------------------------
 

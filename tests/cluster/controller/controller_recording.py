@@ -45,7 +45,12 @@ class Wish(NamedTuple):
 
 @dataclass(slots=True)
 class Life:
-    """One pod: `events` are (seconds, run | ready | unready | ended), in text `b 0.10 run 0.92 ready 2.13`."""
+    """One pod, as `b 0.10 run 0.92 ready 2.13` in text: template, when it was made, and what was heard when.
+
+    Attributes:
+        made: before 0 where it is older than the rollout.
+        events: (seconds, run | ready | unready | ended).
+    """
 
     template: str
     made: float
@@ -71,12 +76,14 @@ class Recording:
     """One rollout: times in seconds since it was asked for, each when it was heard.
 
     Attributes:
+        second: where in a second of the wall clock it began, 0 to 1: conditions of pods are kept in whole seconds.
         wishes: in order.
         rows: of ReplicaSets in the order of the API server; the first ones, at 0, are how it began.
         lives: pods, in the order in which they were made.
     """
 
     case: str
+    second: float
     wishes: list[Wish]
     rows: list[Row]
     lives: list[Life]
@@ -85,6 +92,7 @@ class Recording:
         """As it stands in a YAML file."""
         return {
             "case": self.case,
+            "second": round(self.second, 3),
             "wishes": [str(each) for each in self.wishes],
             "rows": [str(each) for each in self.rows],
             "pods": [str(each) for each in self.lives],
@@ -95,6 +103,7 @@ class Recording:
         """From a YAML file."""
         return cls(
             plain["case"],
+            plain["second"],
             [Wish.read(each) for each in plain["wishes"]],
             [Row.read(each) for each in plain["rows"]],
             [Life.read(each) for each in plain["pods"]],
@@ -102,7 +111,9 @@ class Recording:
 
     def lines(self) -> list[str]:
         """Everything, for a person to read."""
-        return [f"{name}: {each}" for name, of in self.plain().items() for each in ([of] if name == "case" else of)]
+        return [
+            f"{name}: {each}" for name, of in self.plain().items() for each in (of if isinstance(of, list) else [of])
+        ]
 
     def sizes(self) -> dict[str, int]:
         """What each ReplicaSet wanted last."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from typing import Any
 
@@ -51,16 +50,17 @@ def fitted(case: Case, recording: Recording) -> Delays:
 
     What comes then is what the case says: the process answers after `start` seconds, and is asked each second.
     """
-    delays = [delay for each in ("a", "b") for delay in _until(recording, each, "run") if math.isfinite(delay)]
-    mean = sum(delays) / len(delays)
+    delays = [delay for each in ("a", "b") for delay in _until(recording, each, "run") if delay < HORIZON_SECONDS]
+    mean = sum(delays) / len(delays) if delays else 0.0
     started = {name: pods.start for name, pods in case.pods.items()}
     return Delays(_model(case), {"a": [mean], "b": [mean]}, started)
 
 
 def measured(case: Case, recording: Recording) -> Delays:
     """The delay of each pod, from the write of its ReplicaSet until it was ready, in the order in which pods were made."""
-    delays = {each: _until(recording, each, "ready") or [0.0] for each in ("a", "b")}
-    return Delays(_model(case), delays, {"a": 0.0, "b": 0.0})
+    old = [0.0] * case.replicas  # these run when the rollout begins
+    delays = {each: _until(recording, each, "ready") for each in ("a", "b")}
+    return Delays(_model(case), {"a": old + delays["a"], "b": delays["b"]}, {"a": 0.0, "b": 0.0})
 
 
 def _until(recording: Recording, template: str, what: str) -> list[float]:
@@ -74,8 +74,10 @@ def _until(recording: Recording, template: str, what: str) -> list[float]:
             size = row.spec
     found = []
     for life in recording.lives:
-        if life.template == template:
-            at = life.first(what)
+        if life.template == template and life.made >= 0:
+            at, ended = life.first(what), life.first("ended")
+            if at is not None and ended is not None and ended < at:
+                at = None
             asked = ups[bisect_right(ups, life.made + 0.05) - 1]  # the pod may be heard of before its ReplicaSet
             found.append(HORIZON_SECONDS if at is None else at - asked)
     return found
@@ -117,14 +119,17 @@ class _Still:
         raise AssertionError("nothing is measured")
 
 
-def simulate(case: Case, delays: Delays) -> list[Step]:
-    """What the simulated control plane writes, in order; its acts come by the same words as the real ones."""
+def simulate(case: Case, delays: Delays, second: float = 0.0) -> list[Step]:
+    """What the simulated control plane writes, in order; its acts come by the same words as the real ones.
+
+    `second` is where in a second of the wall clock the rollout begins; times count from there.
+    """
     model, clock = delays.model, Heap()
     steps: list[Step] = []
 
     def log(at_us: int, kind: str, who: str, what: dict[str, Any]) -> None:
         if kind == "scale":
-            steps.append((at_us / US, "a" if who == "stable" else "b", what["replicas"]))
+            steps.append((at_us / US - second, "a" if who == "stable" else "b", what["replicas"]))
 
     arrivals = Arrivals(model.law, 0.0, model.knots, model.cumulative)
     world = SimulatedCluster(model, delays, 0, clock, _Still(), arrivals, log=log)
@@ -136,7 +141,7 @@ def simulate(case: Case, delays: Delays) -> list[Step]:
             RollTo(NAMES[of.template], of.replicas, case.surge, case.unavailable, case.min_ready), lambda answer: None
         )
 
-    act(case.acts[0])
+    clock.call_at(round(second * US), act, case.acts[0])
     waiting = list(case.acts[1:])
     while (due := clock.next_us()) != FAR and due < model.horizon_us:
         clock.run_until(due + 1)
