@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from chaos.evidence import US, answered
 from chaos.load.log import DTYPE, Records, TrafficLog, failed, latency_seconds
 
 TICK_SECONDS: Final = 0.1
+USUAL_ERROR_RATIO: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +33,22 @@ class Limits:
         window_seconds: what error ratio and latency look back on.
         fewest_requests: in a window, without which these two say nothing.
         react_seconds: the event loop must have reacted by then.
+        strict: the error ratio is limited whatever the drill's own faults may do; without, `sparing` takes it away.
     """
 
-    error_ratio: float | None = 0.75
+    error_ratio: float | None = USUAL_ERROR_RATIO
     p99_seconds: float | None = None
     ready_replicas: int | None = None
     wall_seconds: float | None = 1800.0
     window_seconds: float = 5.0
     fewest_requests: int = 100
     react_seconds: float = 3.0
+    strict: bool = False
+
+    def sparing(self) -> Limits:
+        """The same for a drill whose own faults may fail every request: the usual limit would end what it is about."""
+        usual = not self.strict and self.error_ratio == USUAL_ERROR_RATIO
+        return replace(self, error_ratio=None) if usual else self
 
     def __post_init__(self) -> None:
         if self.error_ratio is not None and not 0 <= self.error_ratio <= 1:

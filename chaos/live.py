@@ -83,7 +83,7 @@ class LiveDrill:
         self._known: facts.Gathered | None = None
         self._wall_began = time.time()
         self._guards = Guards(
-            plan.settings.limits,
+            plan.limits,
             traffic=lambda: self.tail.latest,
             ready=self._ready,
             tripped=self._trip,

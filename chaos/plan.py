@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +12,10 @@ import numpy as np
 
 from chaos import preflight, rates
 from chaos.cluster.settings import ClusterSettings
-from chaos.faults import FaultPlan, ProcessFault, planned
+from chaos.faults import FaultPlan, planned
+from chaos.faults.plan import Extra
 from chaos.guards import Limits
+from chaos.metrics.prometheus import check_url
 from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
@@ -34,23 +36,25 @@ class Settings:
     Attributes:
         speed: scenario seconds per real second; None: chosen (`chaos.preflight.choose_speed`).
         by_router: errors and delays come from the router's fault filter, not from the application.
-        extra: faults of processes, for which a scenario has no word.
+        extra: faults of processes and of pods, for which a scenario has no word.
         until_horizon: go on until the scenario's horizon, so that what counts until then is measured.
         clients: closed loop: this many send, wait and send again, instead of the scenario's traffic.
         state: where run directories stand; None: the user's state folder.
         keep_traffic: leave the traffic log beside the journal.
+        metrics_url: of a Prometheus that answers the strategy's questions; empty: our own scraper.
         cluster: how the cluster is reached and used; None: processes on this machine.
     """
 
     speed: float | None = None
     seed: int = 0
     by_router: bool = False
-    extra: tuple[ProcessFault, ...] = ()
+    extra: tuple[Extra, ...] = ()
     until_horizon: bool = False
     clients: int | None = None
     limits: Limits = field(default_factory=Limits)
     state: Path | None = None
     keep_traffic: bool = False
+    metrics_url: str = ""
     cluster: ClusterSettings | None = None
 
     @property
@@ -65,6 +69,11 @@ class Settings:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.clients is not None and not 1 <= self.clients <= 2000:
             raise ValueError(f"clients must lie in 1..2000, got {self.clients}")
+        if self.metrics_url:
+            try:
+                check_url(self.metrics_url)
+            except ValueError as error:
+                raise ValueError(f"--metrics-url: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +129,12 @@ class Plan:
         """The scenario's name: of its file."""
         return Path(self.source.path).stem
 
+    @property
+    def limits(self) -> Limits:
+        """Hard limits: on this machine a drill may fail all of its own requests, when its faults are meant to."""
+        own = self.settings.cluster is None and any(fault.may_fail_everything for fault in self.faults)
+        return self.settings.limits.sparing() if own else self.settings.limits
+
     def steps_from(self, lead_seconds: float) -> rates.Steps:
         """The traffic for a generator that begins so many real seconds before the rollout; negative: after."""
         return _steps(self.scenario, self.traffic_seed, lead_seconds, self.speed)
@@ -160,6 +175,8 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     bad, severity = bool(rng.random() < scenario.release.bad) and bool(scenario.faults), _severity(scenario, rng)
     faults = planned(scenario, severity=severity, bad=bad, by_router=settings.by_router, extra=settings.extra)
     where = _where(scenario, faults, settings)
+    if where.outside is not None:
+        faults = tuple(replace(each, engine=where.outside) if each.engine == "node" else each for each in faults)
     release = Release(
         replicas=scenario.service.replicas,
         routed=built.routed[name] and (where.weights or strategy.settings.get("kind") == "blue-green"),
@@ -171,7 +188,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     if settings.until_horizon:
         expected = scenario.horizon_seconds
     peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
-    speed, problems = preflight.choose_speed(scenario, peak, expected, settings.speed, where.pace)
+    wanted = 1.0 if settings.metrics_url and settings.speed is None else settings.speed
+    speed, problems = preflight.choose_speed(scenario, peak, expected, wanted, where.pace)
+    if settings.metrics_url and speed != 1:
+        problems = [*problems, f"speed: a Prometheus keeps real time; expected 1 with a metrics URL, got {speed:g}"]
     per_second = max(peak * speed, 1e-9)
     lead = _inside(BASELINE_REQUESTS / per_second, _BASELINE_SECONDS)
     window = _inside(_WINDOW_REQUESTS / per_second, _WINDOW_SECONDS)

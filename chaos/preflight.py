@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from chaos.faults.node import NodeFault
 from chaos.faults.plan import FaultPlan
 from chaos.local import envoy
 from chaos.local.runs import state_dir
@@ -34,6 +36,7 @@ PER_CORE: Final = 150.0  #: requests per real second; one costs some 2 ms of pro
 TARGET_SECONDS: Final = 60.0  #: real time that the rollout of a drill should take
 _PROBE_SECONDS: Final = 0.1  #: real time between two probes, at least
 _SCRAPE_SECONDS: Final = 0.25
+STATE_MIB: Final = 16.0  #: of a run directory: 100,000 requests are 13 MiB
 _REPLICA_MIB: Final = 60.0  #: of one replica without a leak, shared pages counted in full
 
 
@@ -96,6 +99,7 @@ class Where:
         weights: its router splits traffic by weight.
         labels: what is not as the scenario says, in words.
         engine: who serves and routes, in words.
+        outside: what puts faults into pods from outside, None where nothing does.
     """
 
     refused: tuple[str, ...]
@@ -104,6 +108,7 @@ class Where:
     pace: Pace
     labels: tuple[str, ...]
     engine: str
+    outside: Literal["native", "chaos-mesh"] | None = None
 
 
 def engine_text() -> str:
@@ -121,8 +126,13 @@ def engine_text() -> str:
 def here(scenario: Scenario, faults: Sequence[FaultPlan], state: Path | None) -> Where:
     """This machine."""
     lag = duration_text(scenario.router.lag_seconds)
+    kinds = [
+        f"faults[{each.number}]: {each.kind} is done to pods of a cluster; here there are kill, hang and refuse"
+        for each in faults
+        if isinstance(each.fault, NodeFault)
+    ]
     return Where(
-        refused=tuple(refused(scenario, faults)),
+        refused=(*refused(scenario, faults), *kinds),
         problems=tuple(machine_problems(scenario, faults, state)),
         weights=True,
         pace=Pace(),
@@ -243,8 +253,15 @@ def state_problems(state: Path) -> Iterator[str]:
         state.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=state):
             pass
+        free = shutil.disk_usage(state).free / (1 << 20)
     except OSError as error:
         yield f"the state folder {state} cannot be written: {error.strerror}"
+        return
+    if free < STATE_MIB:
+        yield (
+            f"the state folder {state} is on a disk with {free:.1f} MiB left, {STATE_MIB:g} MiB are needed for the "
+            "journal, the logs and the record of traffic; ROLLOUTLAB_STATE names another folder"
+        )
 
 
 def memory_mib(scenario: Scenario, faults: Sequence[FaultPlan]) -> float:

@@ -26,7 +26,6 @@ class ClusterSettings:
     routing: `gateway`: weights by an HTTPRoute; `service`: no router, weights by the number of pods; `auto`: the first
         where there is a Gateway.
     engine: what does the faults that the application cannot do itself.
-    prometheus: URL of a Prometheus that answers the questions of the strategy; empty: our own scraper.
     identity: uid of the namespace kube-system that the cluster must have; empty: not pinned.
     observe: `deployment/name` or `rollout/name` of the user's own: it is watched and not touched.
     """
@@ -39,7 +38,6 @@ class ClusterSettings:
     address: str = ""
     routing: Routing = "auto"
     engine: Engine = "auto"
-    prometheus: str = ""
     identity: str = ""
     observe: str = ""
 

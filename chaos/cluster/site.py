@@ -12,7 +12,7 @@ from typing import Any, Final
 from chaos.clock import MICROSECONDS
 from chaos.cluster import door as doors
 from chaos.cluster import gateway, objects, sweeping
-from chaos.cluster.injectors import injector_of
+from chaos.cluster.injectors import Injectors
 from chaos.cluster.objects import Drilled
 from chaos.cluster.pod import ADMIN_PORT, Pod
 from chaos.cluster.safety import Hold
@@ -26,7 +26,7 @@ from chaos.local.processes import Processes
 from chaos.local.runs import CLUSTER, Run
 from chaos.metrics.scraper import Scraper
 from chaos.results import Pods
-from chaos.site import Around, Target
+from chaos.site import Around, Target, prometheus_of
 from chaos.world import WorldError
 
 _RESIDENT_MIB: Final = 45.0  #: of a replica without a leak, where no scrape has told yet
@@ -67,7 +67,9 @@ class ClusterSite:
             person=around.person,
             failed=around.failed,
             tell=self._told,
+            prometheus=prometheus_of(around),
         )
+        self._injectors = Injectors(self.world, self._board, self._door.node)
         self._hold = Hold(self._door.kube, self._settings.namespace, self.drilled.id, self._lost)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -96,7 +98,7 @@ class ClusterSite:
 
     def injector(self, fault: FaultPlan) -> FaultInjector:
         """See `Site`."""
-        return injector_of(fault, self.world, self._board)
+        return self._injectors.of(fault)
 
     def scraper(self) -> Scraper | None:
         """See `Site`."""
@@ -120,6 +122,7 @@ class ClusterSite:
     async def stop(self) -> None:
         """See `Site`."""
         await self.world.stop()
+        await self._injectors.close()
         await self.processes.stop()
 
     async def clear(self) -> list[str]:

@@ -19,6 +19,7 @@ from chaos.cluster.objects import Drilled, revision_of
 from chaos.cluster.pod import DRILL, PORT, Pod
 from chaos.cluster.reach import Reach
 from chaos.metrics.answers import answer
+from chaos.metrics.prometheus import Prometheus
 from chaos.metrics.scraper import Scraper, Target
 from chaos.waiting import Waiting
 from chaos.world import WorldError
@@ -48,7 +49,7 @@ class ClusterWorld:
         drilled: names and labels of everything that is made.
         gateway: (namespace, name) of the Gateway; None: no router, traffic follows pods and Services.
         extra: settings of the application of a revision beside what the scenario says: the knobs of a fault.
-        person, failed, tell: as of `LocalWorld`.
+        person, failed, tell, prometheus: as of `LocalWorld`.
 
     Attributes worth reading: `fleet`, `made`, `scraper`, `reach`, `weight`, `blind`.
     """
@@ -66,9 +67,11 @@ class ClusterWorld:
         person: Callable[[str], Awaitable[str]],
         failed: Callable[[BaseException], None],
         tell: Callable[..., None],
+        prometheus: Prometheus | None = None,
     ) -> None:
         self.kube, self.scenario, self.clock, self.seed = kube, scenario, clock, seed
         self._extra, self._person, self._failed, self._tell = extra, person, failed, tell
+        self._prometheus = prometheus
         self.made = Made(kube, drilled, scenario, gateway=gateway, settings=self._settings)
         self._waiting = Waiting(clock, lambda: self.fleet.progress_us)
         labels = f"{DRILL}={drilled.id}"
@@ -152,6 +155,8 @@ class ClusterWorld:
             scraping.cancel()
             await asyncio.gather(scraping, return_exceptions=True)
         await self.reach.close()
+        if self._prometheus is not None:
+            await self._prometheus.close()
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
@@ -214,7 +219,10 @@ class ClusterWorld:
 
     async def measure(self, ask: Ask) -> Measured:
         """See `RealWorld`."""
-        value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, self._metrics)
+        if self._prometheus is not None:
+            value = await self._prometheus.answer(ask, self._seconds())
+        else:
+            value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, self._metrics)
         await self.clock.sleep(self.scenario.metrics.query_seconds)
         value.at_seconds = self._seconds()
         return value

@@ -23,6 +23,9 @@ from strategies.effects import Revision
 HOST: Final = "127.0.0.1"
 MILLION: Final = 1_000_000  #: weights and percentages are whole millionths
 READY_SECONDS: Final = 20.0
+_ANSWER_SECONDS: Final = 5.0  #: real time in which its admin interface answers
+_HEARD_SECONDS: Final = 2.0  #: real time in which the end of a process is heard of, after its connections are lost
+_MOST_CONNECTIONS: Final = 50_000  #: of clients; a drill has some thousands at most
 _TYPES: Final = "type.googleapis.com/envoy."
 _FAULT: Final = "envoy.filters.http.fault"
 REVISIONS: Final[tuple[Revision, ...]] = ("stable", "canary")
@@ -100,7 +103,7 @@ class Envoy:
             *("--concurrency", "1", "--log-level", "warning", "--drain-time-s", "1"),
         ]
         self.process = await self.processes.execute("envoy", argv, "envoy.log")
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+        self._session = aiohttp.ClientSession()
         try:
             await asyncio.wait_for(self._listening(), READY_SECONDS)
         except TimeoutError:
@@ -113,7 +116,11 @@ class Envoy:
             self._session = None
 
     async def set_routes(self, **changes: Any) -> None:
-        """Change fields of `routes` and wait until Envoy uses them."""
+        """Change fields of `routes` and wait until Envoy uses them.
+
+        Raises:
+            WorldError: here and in `set_endpoints`: Envoy has ended, or does not take it.
+        """
         self.routes = replace(self.routes, **changes)
         self._write_routes()
         await self._taken("rds.routes")
@@ -130,6 +137,11 @@ class Envoy:
         """Envoy's own metrics, in Prometheus' text format."""
         return await self._get("/stats/prometheus?usedonly")
 
+    def ended(self) -> WorldError:
+        """What to say of a process that has ended."""
+        assert self.process is not None
+        return WorldError(f"Envoy ended with {self.process.exited.result()}: {self._words()}")
+
     # -- the process ----------------------------------------------------------------------------------------------
 
     def _words(self) -> str:
@@ -139,7 +151,7 @@ class Envoy:
         assert self.process is not None
         while True:
             if not self.process.alive:
-                raise WorldError(f"Envoy ended with {self.process.exited.result()}: {self._words()}")
+                raise self.ended()
             try:
                 host, port = (self.folder / "admin.txt").read_text().rsplit(":", 1)
                 self.admin = (host, int(port))
@@ -155,7 +167,8 @@ class Envoy:
     async def _get(self, path: str) -> str:
         assert self._session is not None
         host, port = self.admin
-        async with self._session.get(f"http://{host}:{port}{path}") as response:
+        limit = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+        async with self._session.get(f"http://{host}:{port}{path}", timeout=limit) as response:
             response.raise_for_status()
             return await response.text()
 
@@ -171,13 +184,24 @@ class Envoy:
     async def _taken(self, prefix: str) -> None:
         """Wait until Envoy has read the newest file of a kind."""
         wanted = self._version
-        for _ in range(500):
-            text = await self._get("/stats?filter=%5E.*version_text$&format=json")
-            stats = {each["name"]: each["value"] for each in json.loads(text)["stats"] if "name" in each}
-            if any(prefix in name and value == str(wanted) for name, value in stats.items()):
-                return
-            await asyncio.sleep(0.002)
+        try:
+            for _ in range(500):
+                text = await self._get("/stats?filter=%5E.*version_text$&format=json")
+                stats = {each["name"]: each["value"] for each in json.loads(text)["stats"] if "name" in each}
+                if any(prefix in name and value == str(wanted) for name, value in stats.items()):
+                    return
+                await asyncio.sleep(0.002)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise await self._silent(error) from error
         raise WorldError(f"Envoy did not take the new configuration: {self._words()}")
+
+    async def _silent(self, error: Exception) -> WorldError:
+        """Why it does not answer: a connection is lost before the warden tells of the end that this follows from."""
+        assert self.process is not None
+        await asyncio.wait([self.process.exited], timeout=_HEARD_SECONDS)
+        if not self.process.alive:
+            return self.ended()
+        return WorldError(f"Envoy does not answer ({type(error).__name__}): {self._words()}")
 
     def _write_routes(self) -> None:
         self._put("routes.json", _route_configuration(self.routes))
@@ -210,8 +234,14 @@ class Envoy:
                 {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
             ],
         }
+        limit = {
+            "@type": _TYPES + "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            "max_active_downstream_connections": _MOST_CONNECTIONS,
+        }
+        monitor = {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": limit}
         return {
             "admin": {"address": {"socket_address": {"address": HOST, "port_value": 0}}},
+            "overload_manager": {"resource_monitors": [monitor]},  # without it Envoy's last words are a warning of that
             "node": {"id": "drill", "cluster": "drill"},
             "static_resources": {
                 "listeners": [listener],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from rolloutlab import text
@@ -32,6 +33,7 @@ def plan_text(one: Planned) -> str:
     if not plan.faults:
         lines.append("fault      none: a control")
     lines += [f"expects    {_expected(each)}" for each in expectations(one)] or ["expects    nothing of this strategy"]
+    lines.append(f"guards     {guards_text(one)}")
     lines.append(f"undo       faults are taken back, {_undo(one)}, every file but the journal removed")
     lines += [f"mind       {label}" for label in plan.labels]
     if plan.problems:
@@ -53,6 +55,24 @@ def _undo(one: Planned) -> str:
     if one.plan.settings.cluster is None:
         return "every process ended"
     return "every object of the drill deleted, every process ended"
+
+
+def guards_text(one: Planned) -> str:
+    """When a drill is stopped from outside, its rollout taken back, and it is inconclusive."""
+    limits, found = one.plan.limits, []
+    if limits.error_ratio is not None:
+        found.append(
+            f"more than {100 * limits.error_ratio:.4g} % of requests failed in {text.seconds(limits.window_seconds)}"
+        )
+    if limits.p99_seconds is not None:
+        found.append(f"p99 above {text.seconds(limits.p99_seconds)}")
+    if limits.ready_replicas is not None:
+        found.append(f"fewer than {limits.ready_replicas} ready replicas")
+    if limits.wall_seconds is not None:
+        found.append(f"longer than {text.seconds(limits.wall_seconds)}")
+    spared = limits != one.plan.settings.limits
+    own = "; the share of failures is free, since its own faults may fail every request" if spared else ""
+    return f"stopped when {', '.join(found)}, all in real time{own}" if found else "none"
 
 
 def plan_document(one: Planned) -> dict[str, Any]:
@@ -83,6 +103,7 @@ def plan_document(one: Planned) -> dict[str, Any]:
                 for fault in plan.faults
             ],
             "expects": [_expected(each) for each in expectations(one)],
+            "guards": {name: value for name, value in asdict(plan.limits).items() if name != "strict"},
             "labels": list(plan.labels),
             "problems": list(plan.problems),
         }

@@ -144,10 +144,11 @@ def signed(value: float) -> str:
 
 
 def span_texts(record: Record) -> list[str]:
-    """Detection, rollback, exposure and recovery in words, those that apply."""
+    """Detection, rollback, exposure and recovery in words, those that apply; a promotion detects and ends nothing."""
+    promoted = record.outcome == "promoted"
     spans = {
-        "detection (t5 − t3)": record.timeline.detection,
-        "rollback (t6 − t5)": record.timeline.rollback,
+        "detection (t5 − t3)": None if promoted else record.timeline.detection,
+        "rollback (t6 − t5)": None if promoted else record.timeline.rollback,
         "exposure (t6 − t3)": record.timeline.exposure,
         "user recovery (t7 − t3)": record.timeline.user_recovery,
     }

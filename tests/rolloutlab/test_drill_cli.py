@@ -103,6 +103,20 @@ def test_a_plan_for_programs() -> None:
     assert plan["real_seconds"] > 0
 
 
+def test_a_plan_says_its_guards_and_a_drill_whose_faults_fail_everything_is_not_stopped_for_that() -> None:
+    def said(name: str, *words: str) -> str:
+        done = invoke("drill", name, "--strategy", "canary", "--plan", *words)
+        return next(line for line in done.stdout.splitlines() if line.startswith("guards"))
+
+    assert "stopped when more than 75 % of requests failed in 5.0 s, longer than 30.0 min" in said("errors-5pct")
+    assert "failed" not in said("chaos-pool").partition(";")[0]
+    assert "its own faults may fail every request" in said("chaos-pool")
+    asked = said("chaos-pool", "--guard", "error_ratio=75%", "--guard", "p99=2s", "--guard", "ready_replicas=3")
+    assert "more than 75 % of requests failed" in asked
+    assert "p99 above 2.0 s, fewer than 3 ready replicas" in asked
+    assert said("errors-5pct", "--guard", "error_ratio=off", "--guard", "wall=off").endswith("none")
+
+
 def test_what_this_world_cannot_do_is_refused_by_name_before_anything_happens(state: Path) -> None:
     words = ("drill", "errors-5pct", "--strategy", "canary", "--set", "router.connectionLife=1m")
     done = invoke(*words, "--plan")
@@ -126,6 +140,11 @@ def test_what_this_world_cannot_do_is_refused_by_name_before_anything_happens(st
         (("--strategy", "canary", "--set", "service.replicas"), "--set: expected FIELD=VALUE"),
         (("--strategy", "canary", "--html", "/nowhere/x/y.html"), "/nowhere"),
         (("--strategy", "canary", "--repeat", "0"), "--repeat"),
+        (("--strategy", "canary", "--clients", "2001"), "--clients"),
+        (("--strategy", "canary", "--guard", "p98=2s"), "--guard: unknown name 'p98'; did you mean 'p99'?"),
+        (("--strategy", "canary", "--guard", "error_ratio=8"), "--guard: expected error_ratio as in error_ratio=75%, or off"),
+        (("--strategy", "canary", "--guard", "ready_replicas=2.5"), "--guard: expected ready_replicas as in"),
+        (("--strategy", "canary", "--guard", "wall"), "--guard: expected NAME=VALUE"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(words: tuple[str, ...], said: str) -> None:

@@ -69,6 +69,10 @@ def _read(path: Path) -> bytes:
         return b""
 
 
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def not_late(result: DrillResult) -> None:
     """A machine that is too busy to send requests in time measures nothing; the drill says so, and so does the test."""
     if result.verdict.word is Word.INCONCLUSIVE and "the generator was late" in result.verdict.reasons[0]:
@@ -174,7 +178,8 @@ def blocked(state: Path, seconds: float, **more: Any) -> tuple[DrillResult, list
 
 
 def test_a_guard_ends_the_processes_of_a_drill_whose_event_loop_hangs(tmp_path: Path) -> None:
-    limits = Limits(error_ratio=0.01, window_seconds=2.0, fewest_requests=20, react_seconds=0.5)
+    # the healthy service fails once in a thousand requests: three of sixty are not by chance
+    limits = Limits(error_ratio=0.05, window_seconds=2.0, fewest_requests=60, react_seconds=0.5)
     everywhere = {"faults": [{"kind": "error_ratio", "ratio": "60%", "on": "canary"}]}
     result, alive = blocked(tmp_path, 5.0, overrides=everywhere, limits=limits)
     nothing_left(tmp_path)
@@ -185,7 +190,7 @@ def test_a_guard_ends_the_processes_of_a_drill_whose_event_loop_hangs(tmp_path: 
 
 
 def test_a_guard_takes_the_rollout_back(tmp_path: Path) -> None:
-    limits = Limits(error_ratio=0.05, window_seconds=2.0, fewest_requests=30)
+    limits = Limits(error_ratio=0.05, window_seconds=2.0, fewest_requests=60)
     result = run(tmp_path, overrides={"faults": [{"kind": "error_ratio", "ratio": "90%"}]}, limits=limits)
     assert (result.verdict.word, result.exit_code, result.outcome) == (Word.INCONCLUSIVE, 5, "rolled_back")
     assert "guard error ratio" in result.verdict.reasons[0]
@@ -293,19 +298,24 @@ def test_sigint_twice_ends_at_once_and_sweeps(tmp_path: Path) -> None:
     nothing_left(tmp_path)
 
 
+DEATHS = {"envoy": "Envoy ended with -9", "chaos.load": "the load generator ended with -9", "chaos.local.warden": "the warden"}  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("program", ["envoy", "chaos.load", "chaos.local.warden"])
+@pytest.mark.parametrize("program", DEATHS)
 def test_a_process_that_dies_ends_the_drill_with_its_name(tmp_path: Path, program: str) -> None:
+    """Others notice it too, and some of them earlier; none of them is blamed."""
     child, there = begin(tmp_path, until='"SetWeight"')
     victims = [pid for pid in there.processes() if program in _read(Path(f"/proc/{pid}/cmdline")).decode()]
-    assert victims
+    if program == "chaos.local.warden":  # replicas are forks of it, which bear its command line
+        victims = [pid for pid in victims if _parent(pid) == child.pid]
+    assert len(victims) == 1
     os.kill(victims[0], signal.SIGKILL)
-    assert child.wait(60) == 5
+    code = child.wait(60)
     nothing_left(tmp_path)
     plain = json.loads((there.path / "result" / "drill.json").read_text())
-    # without its warden the router ends as well, and is heard of first
-    words = {"envoy": ("Envoy",), "chaos.load": ("load generator",), "chaos.local.warden": ("warden", "Envoy")}[program]
-    assert any(word in plain["reasons"][0] for word in words)
+    assert (code, plain["left"]) == (5, []), plain["reasons"]
+    assert DEATHS[program] in plain["reasons"][0], plain["reasons"]
 
 
 # --- controls and faults -----------------------------------------------------------------------------------------

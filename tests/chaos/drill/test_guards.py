@@ -65,19 +65,25 @@ def test_limits_are_checked(wrong: dict[str, float]) -> None:
         Limits(**wrong)
 
 
+def test_the_usual_error_ratio_gives_way_to_faults_that_may_fail_everything_and_a_chosen_one_does_not() -> None:
+    assert Limits().sparing() == Limits(error_ratio=None)
+    for chosen in (Limits(error_ratio=0.5), Limits(strict=True), Limits(error_ratio=None)):
+        assert chosen.sparing() == chosen
+
+
 @pytest.mark.parametrize("blocked", [True, False])
 def test_a_loop_that_hangs_has_its_processes_ended(blocked: bool) -> None:
-    ended, trips = threading.Event(), list[Trip]()
+    ended, heard, trips = threading.Event(), threading.Event(), list[Trip]()
 
     async def main() -> Guards:
         loop = asyncio.get_running_loop()
 
         def tripped(trip: Trip) -> None:
             trips.append(trip)
-            loop.call_soon_threadsafe(watched.heard)
+            loop.call_soon_threadsafe(lambda: (watched.heard(), heard.set()))
 
         watched = Guards(
-            Limits(ready_replicas=1, react_seconds=0.4),
+            Limits(ready_replicas=1, react_seconds=0.4 if blocked else 60.0),
             traffic=lambda: None,
             ready=lambda: 0,
             tripped=tripped,
@@ -85,9 +91,10 @@ def test_a_loop_that_hangs_has_its_processes_ended(blocked: bool) -> None:
         )
         watched.start()
         if blocked:
-            time.sleep(1.0)  # nobody else has a turn
+            ended.wait(60.0)  # nobody else has a turn
         else:
-            await asyncio.sleep(1.0)
+            while not heard.is_set():
+                await asyncio.sleep(0.01)
         watched.stop()
         return watched
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
@@ -196,14 +197,11 @@ def test_an_answer_that_never_comes_ends_at_the_timeout(tmp_path: Path) -> None:
 
 
 def test_a_port_where_nobody_listens_refuses(tmp_path: Path) -> None:
-    async def main() -> Records:
-        async with server(well) as (_, port):
-            pass
-        load = make(tmp_path, port, rate_per_second=20.0)
-        await Generator(load).run()
-        return TrafficLog(Path(load.log)).read_all()
-
-    records = asyncio.run(main())
+    with socket.socket() as held:  # nobody else can get the port, and nobody listens on it
+        held.bind(("127.0.0.1", 0))
+        load = make(tmp_path, held.getsockname()[1], rate_per_second=20.0)
+        asyncio.run(Generator(load).run())
+    records = TrafficLog(Path(load.log)).read_all()
     assert reasons(records) == {"refused": len(records)}
 
 
@@ -260,7 +258,12 @@ def test_users_stick_to_what_they_carry_and_to_what_they_are_given(tmp_path: Pat
 
 
 def test_clients_wait_for_their_answers(tmp_path: Path) -> None:
+    all_there = asyncio.Event()
+
     async def slow(seen: Seen, request: bytes, writer: asyncio.StreamWriter) -> None:
+        if seen.open == 100:
+            all_there.set()
+        await all_there.wait()  # however long it takes this machine to open a hundred connections
         await asyncio.sleep(0.5)
         writer.write(OK)
 

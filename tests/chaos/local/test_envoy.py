@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -145,6 +147,29 @@ def test_an_envoy_that_dies_says_why(tmp_path: Path) -> None:
 
     with pytest.raises(WorldError, match="Envoy ended with 127: FileNotFoundError"):
         routed(tmp_path, nothing, binary=Path("/no/such/envoy"))
+
+
+def test_an_envoy_that_dies_under_a_change_is_named_and_not_its_lost_connection(tmp_path: Path) -> None:
+    async def work(envoy: Envoy, ask: Ask) -> None:
+        assert envoy.process is not None
+        os.kill(envoy.process.pid, signal.SIGKILL)  # nobody has told of its end when the connection is lost
+        for change in (envoy.set_routes(canary_weight=0.5), envoy.set_endpoints("canary", [])):
+            with pytest.raises(WorldError, match="Envoy ended with -9: no message"):
+                await change
+
+    routed(tmp_path, work)
+
+
+def test_an_envoy_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(envoy: Envoy, ask: Ask) -> None:
+        assert envoy.process is not None
+        monkeypatch.setattr(router, "_ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(router, "_HEARD_SECONDS", 0.1)
+        os.kill(envoy.process.pid, signal.SIGSTOP)
+        with pytest.raises(WorldError, match="Envoy does not answer"):
+            await envoy.set_routes(canary_weight=0.5)
+
+    routed(tmp_path, work)
 
 
 def test_a_configuration_that_is_not_taken_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

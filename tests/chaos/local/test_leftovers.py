@@ -32,19 +32,22 @@ SCENARIO = Scenario.model_validate(
 )
 
 
-def listening() -> set[int]:
-    """TCP ports on which processes of this network namespace listen on loopback."""
-    found = set()
+def listening() -> dict[int, str]:
+    """TCP ports on which processes of this network namespace listen on loopback, and the socket of each.
+
+    A port that was given back is soon somebody else's; its socket is not.
+    """
+    found = {}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()
         host, port = words[1].split(":")
         if words[3] == "0A" and host == "0100007F":
-            found.add(int(port, 16))
+            found[int(port, 16)] = words[9]
     return found
 
 
-async def one(state: Path) -> set[int]:
-    """A world that comes up, scales, and goes; the ports that it held."""
+async def one(state: Path) -> set[str]:
+    """A world that comes up, scales, and goes; the sockets on which it listened."""
     run = Run.create(state)
     failures: list[BaseException] = []
     world = LocalWorld(run, SCENARIO, LiveClock(20.0), seed=1, failed=failures.append)
@@ -54,13 +57,14 @@ async def one(state: Path) -> set[int]:
         await world.await_available(AwaitAvailable("canary", 1))
         ports = {pod.port for pod in world.pods.all()} | {pod.admin_port for pod in world.pods.all()}
         ports |= {world.envoy.address[1], world.envoy.admin[1]}
-        assert ports <= listening()
+        sockets = {listening()[port] for port in ports}
+        assert len(sockets) == 8, "three replicas and the router, each with its own of users and of administration"
     finally:
         await world.stop()
     assert run.processes() == []
     assert run.clear() == []
     assert failures == []
-    return ports
+    return sockets
 
 
 @pytest.mark.slow
@@ -68,9 +72,9 @@ async def one(state: Path) -> set[int]:
 def test_runs_leave_nothing_behind(tmp_path: Path) -> None:
     asyncio.run(one(tmp_path))
     descriptors, files = len(os.listdir("/proc/self/fd")), {path.name for path in tmp_path.rglob("*")}
-    held: set[int] = set()
+    held: set[str] = set()
     for _ in range(RUNS):
         held |= asyncio.run(one(tmp_path))
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert {path.name for path in tmp_path.rglob("*")} == files
-    assert not held & listening()
+    assert not held & set(listening().values())
