@@ -244,9 +244,7 @@ def _message(data: bytes, status: int) -> str:
 
 def _plain(error: BaseException) -> str:
     """The innermost reason of a failed connection, for a person."""
-    reason = getattr(error, "reason", None)
-    inner = [*((reason,) if isinstance(reason, BaseException) else ()), *error.args]
-    for each in inner:
+    for each in (getattr(error, "reason", None), *error.args, error.__cause__):
         if isinstance(each, BaseException):
             return _plain(each)
     if isinstance(error, OSError) and error.strerror:
