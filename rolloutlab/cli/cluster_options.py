@@ -31,6 +31,11 @@ _USE: Final = (
                  help="service: no router, weights are kept by the number of pods.  [default: auto]"),
     click.option("--engine", type=click.Choice(["auto", "native", "chaos-mesh"]), default=None,
                  help="What puts faults into pods from outside; auto: Chaos Mesh, on the native node its own."),
+    click.option("--observe-only", "observe", metavar="KIND/NAME",
+                 help="Watch a deployment/NAME or rollout/NAME that somebody else rolls out; needs --address."),
+    click.option("--host", metavar="NAME", help="With --observe-only: the Host that requests bear."),
+    click.option("--version-header", metavar="NAME",
+                 help="With --observe-only: the response header that tells revisions apart.  [default: x-version]"),
 )  # fmt: skip
 reach_options = _with(*_REACH)
 cluster_options = _with(*_REACH, *_USE)
