@@ -23,6 +23,7 @@ class ClusterSettings:
     image: of the application under test.
     gateway: `namespace/name` of the Gateway that routes; empty: the only one.
     address: `host:port` where the gateway is reached; empty: what the Gateway says of itself.
+    router_metrics: URL of what the router exports; empty: the native node's, elsewhere the pods count.
     routing: `gateway`: weights by an HTTPRoute; `service`: no router, weights by the number of pods; `auto`: the first
         where there is a Gateway.
     engine: what does the faults that the application cannot do itself.
@@ -37,6 +38,7 @@ class ClusterSettings:
     image: str = IMAGE
     gateway: str = ""
     address: str = ""
+    router_metrics: str = ""
     routing: Routing = "auto"
     engine: Engine = "auto"
     identity: str = ""

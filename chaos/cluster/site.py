@@ -82,6 +82,7 @@ class ClusterSite:
             person=around.person,
             failed=around.failed,
             tell=self._told,
+            router_metrics=gateway.router_metrics(self._door, self._settings),
             prometheus=prometheus_of(around),
         )
 

@@ -27,6 +27,8 @@ _USE: Final = (
     click.option("--gateway", metavar="NAMESPACE/NAME", help="The Gateway that routes.  [default: the only one]"),
     click.option("--address", metavar="IP:PORT",
                  help="Where the Gateway is reached from here.  [default: what it says of itself]"),
+    click.option("--router-metrics", metavar="URL",
+                 help="What Traefik exports, for measures of the router.  [default: the native node's]"),
     click.option("--routing", type=click.Choice(["auto", "gateway", "service"]), default=None,
                  help="service: no router, weights are kept by the number of pods.  [default: auto]"),
     click.option("--engine", type=click.Choice(["auto", "native", "chaos-mesh"]), default=None,

@@ -80,7 +80,10 @@ def test_an_inverted_expectation_fails(runner: Runner) -> None:
 def test_ctrl_c_takes_the_rollout_back(runner: Runner, cluster: Any) -> None:
     with runner.start("drill", SCENARIO, "--strategy", "canary", "--variant", "none", "-q", "-o", "json") as child:
         deadline = time.monotonic() + 60
-        while "canary" not in " ".join(left_of_drills(cluster)) and time.monotonic() < deadline:
+        while (
+            not any(each.startswith("Deployment") and each.endswith("-canary") for each in left_of_drills(cluster))
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.2)
         time.sleep(2)
         child.send_signal(signal.SIGINT)
