@@ -10,7 +10,7 @@
 # A part stands in $CACHE/PART-HASH, where HASH is that of everything it is made of, its recipe below included.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
-PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
+export PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
 PYTHON=${PYTHON:-$([[ -x $project/.venv/bin/python ]] && echo "$project/.venv/bin/python" || echo python3)}
 lock=$project/requirements/lock-cluster.txt
 SUITE=bookworm IMAGE_PYTHON=3.11 # Debian 12 has Python 3.11

@@ -11,7 +11,7 @@ needed=(
   /usr/include/libnetfilter_queue/libnetfilter_queue.h:libnetfilter-queue-dev gcc:gcc # packet delay: netfilterqueue is built
   prometheus:prometheus                                                 # --with-prometheus
 )
-PATH=$PATH:/usr/sbin:/sbin
+export PATH=$PATH:/usr/sbin:/sbin
 missing=()
 for pair in "${needed[@]}"; do
   what=${pair%%:*} package=${pair#*:}
