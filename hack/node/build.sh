@@ -11,7 +11,6 @@
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
 export PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
-PYTHON=${PYTHON:-$([[ -x $project/.venv/bin/python ]] && echo "$project/.venv/bin/python" || echo python3)}
 lock=$project/requirements/lock-cluster.txt
 SUITE=bookworm IMAGE_PYTHON=3.11 # Debian 12 has Python 3.11
 APP_PACKAGES=(aiohttp prometheus-client)

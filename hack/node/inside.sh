@@ -44,10 +44,22 @@ start() { # NAME COMMAND...
   names[$!]=$1
 }
 
+ended() { # PID: a part that is no longer there
+  echo "the node ends, because ${names[$1]} ended; the end of $log/${names[$1]}:"
+  tail -n 3 "$log/${names[$1]}"
+  exit 1
+}
+
+all_there() {
+  local pid
+  for pid in "${!names[@]}"; do kill -0 "$pid" 2>/dev/null || ended "$pid"; done
+}
+
 await() { # SECONDS COMMAND...
   local deadline=$((SECONDS + $1))
   until "${@:2}" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || { echo "gave up on: ${*:2}"; return 1; }
+    all_there
+    ((SECONDS < deadline)) || { echo "gave up on: ${*:2}"; exit 1; }
     sleep 0.1
   done
 }
@@ -90,7 +102,7 @@ import_images() {
 router() {
   export KUBECONFIG=$STATE/kubeconfig
   kubectl apply --server-side -f "$CRDS/gateway-api.yaml"
-  kubectl wait --for=condition=Established crd --all --timeout=30s
+  kubectl wait --for=condition=Established crd --all --timeout=30s >/dev/null
   await 30 kubectl apply --server-side -f "$here/objects.yaml"
   start traefik env KUBECONFIG="$conf/router.kubeconfig" "$TRAEFIK/traefik" --configfile="$conf/traefik.yaml"
 }
@@ -98,7 +110,7 @@ router() {
 metrics() {
   start prometheus prometheus --config.file="$conf/prometheus.yaml" --web.listen-address=$NODE_IP:9090 \
     --storage.tsdb.path="$STATE/var/lib/prometheus" --log.level=warn
-  start targets env KUBECONFIG="$conf/prometheus.kubeconfig" "${PYTHON:-python3}" "$here/targets.py" "$conf/targets.json"
+  start targets env KUBECONFIG="$conf/prometheus.kubeconfig" "$PYTHON" "$here/targets.py" "$conf/targets.json"
 }
 
 everything_ready() {
@@ -117,6 +129,7 @@ control_plane
 router
 [[ -z $PROMETHEUS ]] || metrics
 everything_ready
+all_there
 touch "$STATE/ready"
-wait -n -p ended || true
-echo "the node ends, because ${names[$ended]:-a part} ended; see $log/${names[$ended]:-}"
+wait -n -p part "${!names[@]}" || true
+ended "$part"

@@ -20,6 +20,8 @@ done
 
 id=$(sha256sum <<<"$STATE" | cut -c 1-8) # one a folder
 
+[[ $PROXY_MODE =~ ^(nftables|iptables)$ ]] || { say "unknown PROXY_MODE '$PROXY_MODE'; known: nftables, iptables"; exit 2; }
+
 enter_cgroups() { # one new cgroup in every hierarchy, so that the node's stay below ours
   local names path dir file before
   before=$(cat /proc/self/cgroup) # read whole: it changes under the loop
@@ -70,7 +72,7 @@ ln -s "$KUBE" "$STATE/bin"
 launched=$EPOCHREALTIME
 launch </dev/null >"$STATE/log/node" 2>&1 9>&- &
 until [[ -e $STATE/ready ]]; do
-  kill -0 $! 2>/dev/null || { say "it did not come up; the end of $STATE/log/node:"; tail -n 5 "$STATE/log/node" >&2; exit 1; }
+  kill -0 $! 2>/dev/null || { say "it did not come up (down.sh removes what is left); the end of $STATE/log/node:"; tail -n 4 "$STATE/log/node" >&2; exit 1; }
   sleep 0.05
 done
 [[ -z $PROMETHEUS ]] || touch "$STATE/conf/with-prometheus"
