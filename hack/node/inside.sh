@@ -2,7 +2,7 @@
 # inside.sh STATE: the first process of the node; up.sh starts it in new namespaces.
 #
 # A part that ends takes this process down with it, and this process everything else: better no node than a broken one.
-# What up.sh decided comes in the environment: KUBE CRDS TRAEFIK (folders), IMAGES (names), PROMETHEUS, PROXY_MODE.
+# What up.sh decided comes in the environment: KUBE CRDS TRAEFIK STORE (folders), PROMETHEUS, PROXY_MODE.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
 export PATH=$KUBE:/usr/sbin:/usr/bin:/sbin:/bin
@@ -37,6 +37,15 @@ make_room() { # a private /var, /run, /sys and cgroup tree, and a network with n
   ip link set node0 up
   ip route add default dev node0
   echo 1 >/proc/sys/net/ipv4/ip_forward
+}
+
+copy_images() { # hard links, but for the databases, which are written to
+  local root=/var/lib/containerd database
+  cp --archive --link "$STORE/root/." $root 2>/dev/null || cp --archive "$STORE/root/." $root # another file system
+  find $root -name '*.db' | while read -r database; do
+    cp "$database" "$database.own"
+    mv "$database.own" "$database"
+  done
 }
 
 start() { # NAME COMMAND...
@@ -76,9 +85,6 @@ control_plane() {
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$pki/sa.key" \
     --service-account-signing-key-file="$pki/sa.key" --service-cluster-ip-range=$SERVICE_CIDR \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true
-  await 30 ctr version
-  import_images >"$log/images" 2>&1 &
-  importing=$!
   await 120 curl -sf --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" https://127.0.0.1:6443/readyz
   start kube-controller-manager kube-controller-manager --kubeconfig="$conf/kube-controller-manager.kubeconfig" \
     --authentication-kubeconfig="$conf/kube-controller-manager.kubeconfig" \
@@ -92,11 +98,6 @@ control_plane() {
   start kube-proxy kube-proxy --kubeconfig="$conf/kube-proxy.kubeconfig" --hostname-override=node \
     --proxy-mode="$PROXY_MODE" --cluster-cidr=$POD_CIDR --conntrack-max-per-core=0 --conntrack-min=0 \
     --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0 `# else it writes sysctls it may not`
-}
-
-import_images() {
-  # shellcheck disable=SC2086 # several words
-  "$here/image.sh" $IMAGES | ctr --namespace k8s.io images import -
 }
 
 router() {
@@ -114,7 +115,6 @@ metrics() {
 }
 
 everything_ready() {
-  wait $importing
   await 60 kubectl wait --for=condition=Ready node/node --timeout=1s
   await 30 kubectl get serviceaccount default --namespace rolloutlab-drills
   await 30 curl -s $NODE_IP:8000 # 404: there is no route yet
@@ -124,6 +124,7 @@ declare -A names
 mkdir -p "$pki" "$conf" "$log"
 write_configuration
 make_room
+copy_images
 write_identities
 control_plane
 router

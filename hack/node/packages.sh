@@ -8,8 +8,9 @@ needed=(
   containerd:containerd ctr:containerd runc:runc /usr/lib/cni/ptp:containernetworking-plugins
   iptables:iptables nft:nftables conntrack:conntrack ip:iproute2 openssl:openssl curl:curl
   mmdebstrap:mmdebstrap
-  ipset:ipset stress-ng:stress-ng                                       # faults
-  /usr/include/libnetfilter_queue/libnetfilter_queue.h:libnetfilter-queue-dev gcc:gcc # packet delay: netfilterqueue is built
+  ipset:ipset stress-ng:stress-ng                                       # faults, as the next two lines
+  /usr/include/libnetfilter_queue/libnetfilter_queue.h:libnetfilter-queue-dev
+  gcc:gcc /usr/include/stdlib.h:libc6-dev                               # netfilterqueue is built from source
   prometheus:prometheus                                                 # --with-prometheus
 )
 export PATH=$PATH:/usr/sbin:/sbin
@@ -30,5 +31,11 @@ if [[ ${1:-} == --list ]]; then
 fi
 command -v apt-get >/dev/null || { say "this is not Debian; missing: ${missing[*]}"; exit $CHECKED_BY_PREFLIGHT; }
 ((EUID == 0)) || { say "only root can install ${missing[*]}"; exit $CHECKED_BY_PREFLIGHT; }
+policy=/usr/sbin/policy-rc.d # the node starts its own containerd and Prometheus: no service is wanted of these packages
+if [[ ! -e $policy ]]; then
+  trap 'rm -f $policy' EXIT
+  printf '#!/bin/sh\nexit 101\n' >$policy
+  chmod +x $policy
+fi
 apt-get update --quiet=2
 DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "${missing[@]}"
