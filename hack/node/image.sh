@@ -14,4 +14,4 @@ for image in "$@"; do
   mapfile -t folders <<<"$folders"
   arguments+=(-- "rolloutlab.local/$image:1" "$here/images/$image.json" "${folders[@]/%//layer.tar}")
 done
-exec "${PYTHON:-python3}" "$here/image.py" "${arguments[@]}"
+exec "$PYTHON" "$here/image.py" "${arguments[@]}"
