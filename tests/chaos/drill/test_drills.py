@@ -194,6 +194,8 @@ def test_a_guard_takes_the_rollout_back(tmp_path: Path) -> None:
     result = run(tmp_path, overrides={"faults": [{"kind": "error_ratio", "ratio": "90%"}]}, limits=limits)
     assert (result.verdict.word, result.exit_code, result.outcome) == (Word.INCONCLUSIVE, 5, "rolled_back")
     assert "guard error ratio" in result.verdict.reasons[0]
+    assert (result.row["detection_seconds"], result.row["decision_seconds"]) == (None, None), "not the strategy's"
+    assert result.row["rollback_seconds"] is not None
 
 
 # --- from outside ------------------------------------------------------------------------------------------------
