@@ -89,7 +89,7 @@ def world(kube: Kube, node: Node, namespace: str) -> Iterator[World]:
 
 
 def test_the_api_server_takes_everything_that_can_be_built(kube: Kube, namespace: str) -> None:
-    @settings(max_examples=150, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(drawn.objects, drawn.identities)
     def check(chaos: Chaos, who: Identity) -> None:
         body = manifest(chaos, who)
