@@ -102,7 +102,7 @@ async def _proxied(injection: Injection, watch: Watch, placed: Placed) -> tuple[
         why = await _ended(watch)
         moving.cancel()
     finally:
-        rules.remove(me, injection.mark)
+        rules.remove(me, injection.mark, target="REDIRECT")
         await proxy.end()
     return why, {"requests": proxy.requests, "hit": proxy.hit}
 

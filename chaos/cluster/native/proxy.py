@@ -13,6 +13,7 @@ from typing import Final
 from chaos.cluster.native.http1 import Head, NotHttpError, Source, request_body
 from chaos.cluster.native.relay import END_SECONDS, Relay
 
+_WAITING: Final = 1024  #: connections that the kernel accepts for us, at most
 FAULT_HEADER: Final = "x-rolloutlab-fault"  #: of answers that the proxy made, and no other
 
 
@@ -61,17 +62,23 @@ class Proxy:
         self._dice = random.Random()
         self._ending = asyncio.Event()
         self._serving: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
         self.requests = self.hit = 0
 
-    async def start(self, host: str | None = None) -> int:
-        """Listen on a free port, which is returned; on all addresses of the pod where none is given."""
-        self._server = await asyncio.start_server(self._accept, host, 0, backlog=1024)
-        return int(self._server.sockets[0].getsockname()[1])
+    async def start(self, host: str = "0.0.0.0", host_6: str = "::") -> int:
+        """Listen on a free port, which is returned: on all addresses of the pod, or on these."""
+        first = await asyncio.start_server(self._accept, host, 0, backlog=_WAITING)
+        self._servers.append(first)
+        port = int(first.sockets[0].getsockname()[1])
+        with contextlib.suppress(OSError):  # a pod without IPv6
+            self._servers.append(await asyncio.start_server(self._accept, host_6, port, backlog=_WAITING))
+        return port
 
     async def end(self) -> None:
         """Hit nobody any more and let all connections come to their end; no new one may be on its way."""
         self._ending.set()
-        self._server.close()
+        for server in self._servers:
+            server.close()
         if self._serving:
             await asyncio.wait(self._serving, timeout=END_SECONDS)
         for task in self._serving:

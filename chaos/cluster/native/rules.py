@@ -36,27 +36,35 @@ def within(pid: int, *command: str) -> str:
 def partition(mark: str) -> list[list[str]]:
     """Every packet that is not the pod's own talk to itself is dropped, both ways."""
     return [
-        _rule("filter", "INPUT", "!", "-i", "lo", mark=mark, target=["DROP"]),
-        _rule("filter", "OUTPUT", "!", "-o", "lo", mark=mark, target=["DROP"]),
+        _rule("filter", "INPUT", "!", "-i", "lo", mark=mark, target=["-j", "DROP"]),
+        _rule("filter", "OUTPUT", "!", "-o", "lo", mark=mark, target=["-j", "DROP"]),
     ]
 
 
 def loss(mark: str, ratio: float) -> list[list[str]]:
     """A share of what it sends is dropped, each packet by its own throw."""
     dice = ["-m", "statistic", "--mode", "random", "--probability", f"{ratio:.10f}"]
-    return [_rule("filter", "OUTPUT", "!", "-o", "lo", *dice, mark=mark, target=["DROP"])]
+    return [_rule("filter", "OUTPUT", "!", "-o", "lo", *dice, mark=mark, target=["-j", "DROP"])]
 
 
 def queue(mark: str, number: int) -> list[list[str]]:
     """What it sends goes through a queue; when nobody reads that, packets pass (--queue-bypass)."""
-    target = ["NFQUEUE", "--queue-num", str(number), "--queue-bypass"]
+    target = ["-j", "NFQUEUE", "--queue-num", str(number), "--queue-bypass"]
     return [_rule("mangle", "OUTPUT", "!", "-o", "lo", mark=mark, target=target)]
 
 
 def redirect(mark: str, port: int, to: int) -> list[list[str]]:
-    """New connections to a port go to another one of the same pod."""
-    match = ["!", "-i", "lo", "-p", "tcp", "--dport", str(port)]
-    return [_rule("nat", "PREROUTING", *match, mark=mark, target=["REDIRECT", "--to-ports", str(to)])]
+    """New connections to a port go to another one of the same pod; those that are open go on (--syn).
+
+    The second rule does nothing but keep the kernel's translation at work when the first one is gone: that ends with
+    the last rule that needs it, also for the connections that are open.
+    """
+    match = ["!", "-i", "lo", "-p", "tcp", "--dport", str(port), "--syn"]
+    to_ports = ["-j", "REDIRECT", "--to-ports", str(to)]
+    return [
+        _rule("nat", "PREROUTING", *match, mark=mark, target=to_ports),
+        _rule("nat", "PREROUTING", *match, "-m", "conntrack", "--ctstate", "INVALID", mark=mark, target=[]),
+    ]
 
 
 def place(pid: int, rules: Sequence[Sequence[str]]) -> None:
@@ -71,13 +79,14 @@ def families() -> list[str]:
     return [family for family in FAMILIES if shutil.which(family) is not None]
 
 
-def remove(pid: int, mark: str) -> list[str]:
-    """Remove the rules with this mark (see `is_marked`); they are told, in words."""
+def remove(pid: int, mark: str, *, target: str = "") -> list[str]:
+    """Remove the rules with this mark (see `is_marked`), or those of them with a target; they are told, in words."""
     removed = []
     for family in families():
         for table, rule in marked(within(pid, f"{family}-save"), mark):
-            within(pid, family, "-w", "5", "-t", table, "-D", *rule)
-            removed.append(f"{family} -t {table} -A {shlex.join(rule)}")
+            if not target or target in rule:
+                within(pid, family, "-w", "5", "-t", table, "-D", *rule)
+                removed.append(f"{family} -t {table} -A {shlex.join(rule)}")
     return removed
 
 
@@ -145,7 +154,7 @@ def _limits(pid: int) -> list[str]:
 
 
 def _rule(table: str, chain: str, *match: str, mark: str, target: list[str]) -> list[str]:
-    return ["-t", table, "-I", chain, *match, "-m", "comment", "--comment", mark, "-j", *target]
+    return ["-t", table, "-I", chain, *match, "-m", "comment", "--comment", mark, *target]
 
 
 def _has_ipv6(pid: int) -> bool:
