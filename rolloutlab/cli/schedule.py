@@ -106,7 +106,6 @@ def command(
         bundle=files,
         image=runner_image,
         deadline_seconds=_seconds(deadline),
-        gateway=routing == "gateway",
     )
     made = manifests.objects(wanted)
     for warning in question.warnings:
@@ -181,9 +180,11 @@ def _seconds(text: str) -> int:
 
 def _head(wanted: Any) -> str:
     """How to use what follows, as a comment above it."""
+    from rolloutlab.text import safe
+
     name, space = wanted.name, wanted.namespace
     return f"""\
-{options.typed()}
+{safe(options.typed())}
 
 try:      kubectl apply --dry-run=server -f THIS
 apply:    kubectl apply -f THIS
