@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,13 +12,14 @@ import numpy as np
 
 from chaos import preflight, rates
 from chaos.cluster.settings import ClusterSettings
-from chaos.faults import FaultPlan, ProcessFault, planned
+from chaos.faults import FaultPlan, planned
+from chaos.faults.plan import Extra
 from chaos.guards import Limits
 from chaos.metrics.prometheus import check_url
 from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
-from scenarios.schema import Scenario, Severity
+from scenarios.schema import LatencyFault, Scenario, Severity
 from strategies.effects import Release, Strategy
 
 BASELINE_REQUESTS: Final = 300  #: that the steady state is measured by
@@ -35,7 +36,7 @@ class Settings:
     Attributes:
         speed: scenario seconds per real second; None: chosen (`chaos.preflight.choose_speed`).
         by_router: errors and delays come from the router's fault filter, not from the application.
-        extra: faults of processes, for which a scenario has no word.
+        extra: faults of processes and of pods, for which a scenario has no word.
         until_horizon: go on until the scenario's horizon, so that what counts until then is measured.
         clients: closed loop: this many send, wait and send again, instead of the scenario's traffic.
         state: where run directories stand; None: the user's state folder.
@@ -47,7 +48,7 @@ class Settings:
     speed: float | None = None
     seed: int = 0
     by_router: bool = False
-    extra: tuple[ProcessFault, ...] = ()
+    extra: tuple[Extra, ...] = ()
     until_horizon: bool = False
     clients: int | None = None
     limits: Limits = field(default_factory=Limits)
@@ -174,6 +175,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     bad, severity = bool(rng.random() < scenario.release.bad) and bool(scenario.faults), _severity(scenario, rng)
     faults = planned(scenario, severity=severity, bad=bad, by_router=settings.by_router, extra=settings.extra)
     where = _where(scenario, faults, settings)
+    if where.outside is not None:
+        faults = tuple(
+            replace(each, engine=where.outside) if _from_outside(each, settings) else each for each in faults
+        )
     release = Release(
         replicas=scenario.service.replicas,
         routed=built.routed[name] and (where.weights or strategy.settings.get("kind") == "blue-green"),
@@ -181,10 +186,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         returning=scenario.release.returning,
     )
     traffic_seed = int(rng.integers(1 << 31))
-    expected = preflight.expected_seconds(scenario, strategy, release, faults)
+    peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
+    expected = preflight.expected_seconds(scenario, strategy, release, faults, peak)
     if settings.until_horizon:
         expected = scenario.horizon_seconds
-    peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
     wanted = 1.0 if settings.metrics_url and settings.speed is None else settings.speed
     speed, problems = preflight.choose_speed(scenario, peak, expected, wanted, where.pace)
     if settings.metrics_url and speed != 1:
@@ -247,6 +252,13 @@ def _severity(scenario: Scenario, rng: np.random.Generator) -> float:
     if law.kind == "uniform":
         return law.low + (law.high - law.low) * float(rng.random())
     return law.median * math.exp(law.spread * float(rng.standard_normal()))
+
+
+def _from_outside(fault: FaultPlan, settings: Settings) -> bool:
+    """Faults of pods; with Chaos Mesh asked for by name also the delays of a scenario that it can do."""
+    if settings.cluster is None or settings.cluster.engine != "chaos-mesh":
+        return fault.engine == "node"
+    return fault.engine == "node" or (isinstance(fault.fault, LatencyFault) and fault.fault.share == 1)
 
 
 def _where(scenario: Scenario, faults: tuple[FaultPlan, ...], settings: Settings) -> preflight.Where:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from chaos.faults.plan import FaultPlan
+from chaos.faults.node import NodeFault
+from chaos.faults.plan import FaultPlan, Outside
 from chaos.local import envoy
 from chaos.local.runs import state_dir
 from chaos.world import WorldError
@@ -34,6 +36,7 @@ PER_CORE: Final = 150.0  #: requests per real second; one costs some 2 ms of pro
 TARGET_SECONDS: Final = 60.0  #: real time that the rollout of a drill should take
 _PROBE_SECONDS: Final = 0.1  #: real time between two probes, at least
 _SCRAPE_SECONDS: Final = 0.25
+STATE_MIB: Final = 16.0  #: of a run directory: 100,000 requests are 13 MiB
 _REPLICA_MIB: Final = 60.0  #: of one replica without a leak, shared pages counted in full
 
 
@@ -96,6 +99,7 @@ class Where:
         weights: its router splits traffic by weight.
         labels: what is not as the scenario says, in words.
         engine: who serves and routes, in words.
+        outside: what puts faults into pods from outside, None where nothing does.
     """
 
     refused: tuple[str, ...]
@@ -104,6 +108,7 @@ class Where:
     pace: Pace
     labels: tuple[str, ...]
     engine: str
+    outside: Outside | None = None
 
 
 def engine_text() -> str:
@@ -121,8 +126,13 @@ def engine_text() -> str:
 def here(scenario: Scenario, faults: Sequence[FaultPlan], state: Path | None) -> Where:
     """This machine."""
     lag = duration_text(scenario.router.lag_seconds)
+    kinds = [
+        f"faults[{each.number}]: {each.kind} is done to pods of a cluster; here there are kill, hang and refuse"
+        for each in faults
+        if isinstance(each.fault, NodeFault)
+    ]
     return Where(
-        refused=tuple(refused(scenario, faults)),
+        refused=(*refused(scenario, faults), *kinds),
         problems=tuple(machine_problems(scenario, faults, state)),
         weights=True,
         pace=Pace(),
@@ -178,16 +188,27 @@ def choose_speed(
     return max(1.0, math.floor(speed / digits) * digits), []
 
 
-def expected_seconds(scenario: Scenario, strategy: Strategy, release: Release, faults: Sequence[FaultPlan]) -> float:
-    """Scenario time that a rollout should take: that of a dry run with good looks, or bad ones where a fault acts."""
+def expected_seconds(
+    scenario: Scenario,
+    strategy: Strategy,
+    release: Release,
+    faults: Sequence[FaultPlan],
+    per_second: float = 0.0,
+) -> float:
+    """Scenario time that a rollout should take: that of a dry run whose looks are bad once a fault hurts.
+
+    Args:
+        per_second: requests to the service, which fill what leaks by the request.
+    """
     startup, probes = scenario.service.startup, scenario.service.probes
     start = startup.schedule_seconds + startup.pull_seconds + startup.start_seconds
     start += probes.readiness.period_seconds / 2 if probes.readiness is not None else 0.0
     harmed = [plan for plan in faults if plan.in_release]
+    onset = min((_onset_seconds(plan, scenario, per_second) for plan in harmed), default=math.inf)
     dead = any(isinstance(plan.fault, CrashLoopFault | NeverReadyFault) for plan in harmed)
     world = TapeWorld(
         release,
-        looks=_looks(bad if harmed else good),
+        looks=_looks(onset),
         startup_seconds=start,
         never_available=("canary",) if dead else (),
         query_seconds=scenario.metrics.query_seconds,
@@ -202,13 +223,32 @@ def expected_seconds(scenario: Scenario, strategy: Strategy, release: Release, f
     return runtime.ended_us / 1e6 if runtime.fate is not None else scenario.horizon_seconds
 
 
-def _looks(typed: Looks) -> Looks:
-    """What nobody can know of a PromQL text is nothing."""
+def _looks(onset_seconds: float) -> Looks:
+    """Good until a fault hurts; what nobody can know of a PromQL text is nothing."""
 
     def look(ask: Ask, at_seconds: float) -> Measured | float | None:
-        return None if isinstance(ask, PromQuery) else typed(ask, at_seconds)
+        if isinstance(ask, PromQuery):
+            return None
+        return (bad if at_seconds >= onset_seconds else good)(ask, at_seconds)
 
     return look
+
+
+def _onset_seconds(plan: FaultPlan, scenario: Scenario, per_second: float) -> float:
+    """About when a fault begins to hurt: a leak takes its time, of which start-up is the smaller part."""
+    resources, fault = scenario.service.resources, plan.fault
+    per_pod = per_second / scenario.service.replicas
+    begins = plan.from_seconds
+    match fault:
+        case MemoryLeakFault():
+            room = resources.memory_limit_mib - resources.memory_base_mib
+            per_request = (fault.mib_per_request or 0.0) * per_pod
+            rate = ((fault.mib_per_minute or 0.0) / 60 + per_request) * plan.severity
+        case PoolLeakFault():
+            room, rate = float(resources.pool_size), fault.per_request * plan.severity * per_pod
+        case _:
+            return begins
+    return begins + (room / rate if rate > 0 else 0.0)
 
 
 # --- the machine -------------------------------------------------------------------------------------------------
@@ -243,8 +283,15 @@ def state_problems(state: Path) -> Iterator[str]:
         state.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=state):
             pass
+        free = shutil.disk_usage(state).free / (1 << 20)
     except OSError as error:
         yield f"the state folder {state} cannot be written: {error.strerror}"
+        return
+    if free < STATE_MIB:
+        yield (
+            f"the state folder {state} is on a disk with {free:.1f} MiB left, {STATE_MIB:g} MiB are needed for the "
+            "journal, the logs and the record of traffic; ROLLOUTLAB_STATE names another folder"
+        )
 
 
 def memory_mib(scenario: Scenario, faults: Sequence[FaultPlan]) -> float:

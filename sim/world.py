@@ -113,7 +113,7 @@ class SimulatedCluster:
         self._log = log
         self.pods = Pods(model, draws, place, clock, self)
         self.router = Router(model, self.pods, clock, self.traffic_changed)
-        self.controller = DeploymentController(self.pods)
+        self.controller = DeploymentController(self.pods, model.release.replicas)
         self.leaks: Leaks | None = None
         if log is not None:
             self.pods.log = self.router.log = self.note

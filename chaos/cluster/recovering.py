@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from chaos.cluster import safety, sweeping
 from chaos.cluster.kinds import CONFIG_MAP, LEASE
 from chaos.cluster.kube import ApiError, Kube
 from chaos.cluster.settings import ClusterSettings
+from chaos.injectors.native import NativeNode
+from chaos.injectors.native.sweep import sweep
 from chaos.local.runs import CLUSTER, Run
 from chaos.world import WorldError
 
@@ -51,8 +54,10 @@ def clear_run(run: Run) -> list[str]:
         settings = ClusterSettings(
             kubeconfig=told.get("kubeconfig"), context=told.get("context"), namespace=told["namespace"]
         )
-        kube = doors.opened(settings).kube
-        left = sweeping.clear(kube, settings.namespace, told["drill"])
+        door = doors.opened(settings)
+        kube = door.kube
+        left = _faults_taken_back(door, told["drill"])
+        left += sweeping.clear(kube, settings.namespace, told["drill"])
         _release(kube, settings.namespace, told["drill"])
     except (WorldError, ValueError) as error:
         return [f"{where}: {error}"]
@@ -99,6 +104,14 @@ def stop_all(settings: ClusterSettings) -> list[Remains]:
         left = sweeping.clear(kube, settings.namespace, drill)
         done.append(Remains(drill, settings.namespace, tuple(each.text for each in things), tuple(left)))
     return done
+
+
+def _faults_taken_back(door: doors.Door, drill: str) -> list[str]:
+    """On the native node the faults of a killed harness end with its agent; what is left all the same, in words."""
+    if door.node is None:
+        return []
+    _, left = asyncio.run(sweep(NativeNode(door.node), None, "", drill))
+    return left
 
 
 def _release(kube: Kube, namespace: str, drill: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from chaos.clock import MICROSECONDS
 from chaos.cluster import door as doors
 from chaos.cluster import gateway, objects, sweeping
-from chaos.cluster.injectors import injector_of
+from chaos.cluster.injectors import Injectors
 from chaos.cluster.objects import Drilled
 from chaos.cluster.pod import ADMIN_PORT, Pod
 from chaos.cluster.safety import Hold
@@ -69,6 +69,7 @@ class ClusterSite:
             tell=self._told,
             prometheus=prometheus_of(around),
         )
+        self._injectors = Injectors(self.world, self._board, self._door.node)
         self._hold = Hold(self._door.kube, self._settings.namespace, self.drilled.id, self._lost)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -97,7 +98,7 @@ class ClusterSite:
 
     def injector(self, fault: FaultPlan) -> FaultInjector:
         """See `Site`."""
-        return injector_of(fault, self.world, self._board)
+        return self._injectors.of(fault)
 
     def scraper(self) -> Scraper | None:
         """See `Site`."""
@@ -121,6 +122,7 @@ class ClusterSite:
     async def stop(self) -> None:
         """See `Site`."""
         await self.world.stop()
+        await self._injectors.close()
         await self.processes.stop()
 
     async def clear(self) -> list[str]:

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from chaos.local.runs import RUN, Run
 from chaos.world import WorldError
+
+_SPARE_BYTES: Final = 1 << 16  #: less is no space for a message
 
 
 @dataclass(slots=True, eq=False)
@@ -98,8 +100,8 @@ class Processes:
         await warden.wait()
 
     def log_tail(self, name: str, lines: int = 3) -> str:
-        """The last lines of a log, for messages."""
-        return tail(self.run.path / name, lines)
+        """The last lines of a log, for messages; on a full disk there are none, and that is why."""
+        return tail(self.run.path / name, lines) or full(self.run.path)
 
     # -- the socket -----------------------------------------------------------------------------------------------
 
@@ -170,6 +172,15 @@ class Processes:
             self.on_lost(error)  # before its processes are told to have ended: that follows from it
         for process in list(self.processes.values()):
             self._exited(process, -9)
+
+
+def full(path: Path) -> str:
+    """That the disk of a folder is full, in words; empty when it is not."""
+    try:
+        there = os.statvfs(path)
+    except OSError:
+        return ""
+    return f"no space is left on the disk of {path}" if there.f_bavail * there.f_frsize < _SPARE_BYTES else ""
 
 
 def tail(path: Path, lines: int) -> str:

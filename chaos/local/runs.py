@@ -48,12 +48,20 @@ class Run:
 
     @classmethod
     def create(cls, state: Path | None = None) -> Run:
-        """A new run directory that belongs to this process; nobody else may read it."""
+        """A new run directory that belongs to this process; nobody else may read it.
+
+        Raises:
+            OSError: the disk is full, say; then there is none.
+        """
         run_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(4)
         path = (state or state_dir()) / "runs" / run_id
         path.mkdir(parents=True, mode=0o700)
         run = cls(path)
-        run.adopt()
+        try:
+            run.adopt()
+        except OSError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
         return run
 
     def adopt(self) -> None:

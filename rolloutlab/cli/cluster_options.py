@@ -29,6 +29,8 @@ _USE: Final = (
                  help="Where the Gateway is reached from here.  [default: what it says of itself]"),
     click.option("--routing", type=click.Choice(["auto", "gateway", "service"]), default=None,
                  help="service: no router, weights are kept by the number of pods.  [default: auto]"),
+    click.option("--engine", type=click.Choice(["auto", "native", "chaos-mesh"]), default=None,
+                 help="What puts faults into pods from outside; auto: Chaos Mesh, on the native node its own."),
 )  # fmt: skip
 reach_options = _with(*_REACH)
 cluster_options = _with(*_REACH, *_USE)

@@ -54,6 +54,8 @@ class Speed(click.ParamType[float]):
               "request), p99 (off), ready_replicas (off), wall (30m); VALUE may be off; repeatable.")  # fmt: skip
 @options.binding_options
 @click.option("--allow-python", is_flag=True, help="Run the Python code that the file names.")
+@click.option("--fault", "faults", multiple=True, metavar="KIND[:NAME=VALUE,...]",
+              help="Also do this to processes or pods, as pod_kill:on=stable,from=10s; repeatable.")  # fmt: skip
 @click.option("--metrics-url", metavar="URL",
               help="A Prometheus that answers the strategy's questions, in real time.")  # fmt: skip
 @cluster_options
@@ -93,6 +95,7 @@ def command(
     junit: str | None,
     journal: str | None,
     prometheus: str | None,
+    faults: tuple[str, ...],
     metrics_url: str | None,
     **where: Any,
 ) -> None:
@@ -105,6 +108,7 @@ def command(
     from rolloutlab.cli.drilling import Files, need_world, plan_and_print, run_and_print, settings_of
 
     need_world("drill", world)
+    from rolloutlab.cli.faulting import faults as extra_faults
     from rolloutlab.cli.guarding import limits
     from rolloutlab.drill.door import Wanted
 
@@ -126,6 +130,7 @@ def command(
             clients=clients,
             metrics_url=metrics_url or "",
             limits=limits(guards),
+            extra=extra_faults(faults),
             cluster=cluster_settings(world, where),
         ),
     )

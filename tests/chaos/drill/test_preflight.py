@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -105,6 +107,31 @@ def test_a_state_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> N
     (tmp_path / "state").write_text("a file")
     plan = make(Source(path=ERRORS), "canary", Settings(state=tmp_path / "state"))
     assert any("state folder" in problem for problem in plan.problems)
+
+
+def test_a_disk_without_room_for_a_drill_is_a_problem_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 20))
+    (problem,) = make(Source(path=ERRORS), "canary", Settings(state=tmp_path)).problems
+    assert problem.startswith(f"the state folder {tmp_path} is on a disk with 3.0 MiB left, 16 MiB are needed")
+    assert problem.endswith("ROLLOUTLAB_STATE names another folder")
+
+
+def test_a_rollout_is_expected_to_last_until_a_leak_hurts() -> None:
+    """64 MiB at 10 a minute are 384 s; 20 connections at 5 % of 5 requests a second 80 s; the looks end it soon after."""
+
+    def expected(name: str) -> float:
+        return make(Source(path=str(find(name))), "canary", Settings(speed=1.0)).expected_seconds
+
+    at_once, first_look, interval = (
+        expected("chaos-errors"),
+        95.0,
+        30.0,
+    )  # pods need 35 s, the first look comes 60 s later
+    for name, onset in (("chaos-leak", 384.0), ("chaos-pool", 80.0), ("chaos-rollback", 240.0)):
+        late = max(0.0, onset - first_look)
+        assert at_once + late <= expected(name) <= at_once + late + interval, name
 
 
 def test_leaks_need_memory() -> None:

@@ -80,6 +80,27 @@ def test_exit_codes_signals_and_logs_are_told(tmp_path: Path) -> None:
     with_processes(tmp_path, work)
 
 
+def test_a_log_that_a_full_disk_kept_empty_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    processes = Processes(Run.create(tmp_path))
+    assert processes.log_tail("none.log") == ""
+    left = os.statvfs(tmp_path)
+    full = os.statvfs_result((*left[:4], 0, *left[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    assert processes.log_tail("none.log") == f"no space is left on the disk of {processes.run.path}"
+    (processes.run.path / "some.log").write_text("last words\n")
+    assert processes.log_tail("some.log") == "last words"
+
+
+def test_a_run_that_cannot_be_owned_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Run) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Run, "adopt", full)
+    with pytest.raises(OSError, match="No space left"):
+        Run.create(tmp_path)
+    assert runs(tmp_path) == []
+
+
 def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     child = f"import subprocess, time; subprocess.Popen({SLEEPER!r}); time.sleep(0.2)"
 
