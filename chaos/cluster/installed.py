@@ -182,7 +182,7 @@ def _answers(kube: Kube, service: Object) -> bool:
     for port in service["spec"].get("ports", ()):
         path = SERVICE.path(meta["namespace"], f"{meta['name']}:{port['port']}", "proxy/-/ready")
         try:
-            kube.text("GET", path, seconds=3.0)
+            kube.hasty().text("GET", path, seconds=3.0)
         except ApiError:
             continue
         return True

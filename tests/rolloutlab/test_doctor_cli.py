@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
 
 from chaos import machine
-from chaos.cluster import doctor
+from chaos.cluster import doctor, door
 from chaos.cluster.settings import ClusterSettings
 from chaos.finding import Finding
 from rolloutlab.cli import main
@@ -115,10 +115,7 @@ def test_bad_input_is_exit_2(found: list[Finding], words: tuple[str, ...], said:
 
 
 def test_the_role_is_bound_to_the_account_that_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connected(settings: ClusterSettings) -> Any:
-        return settings.namespace
-
-    monkeypatch.setattr(doctor, "connected", connected)
+    monkeypatch.setattr(door, "opened", lambda settings: SimpleNamespace(kube=None))
     monkeypatch.setattr(doctor, "account", lambda kube: "anna")
     done = invoke("--print-role", "--namespace", "drills")
     assert done.exit_code == 0
