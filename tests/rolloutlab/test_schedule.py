@@ -132,13 +132,14 @@ def test_pods_are_as_the_restricted_profile_wants_them() -> None:
 
 
 def test_what_the_job_runs_is_what_was_asked_for_and_is_understood() -> None:
-    found = objects(*ROUTED, "--set", "service.replicas=4", "--image", "shop:2", "--namespace", "shop-drills")
+    found = objects(*ROUTED, "--set", "service.replicas=4", "--image", "shop:2", "--namespace", "shop-drills",
+                    "--fault", "pod_kill:on=stable", "--engine", "chaos-mesh")  # fmt: skip
     words = arguments(found["drill"])
     assert words[:2] == ["drill", "/scenario/errors-5pct.yaml"]
     for option, value in (
         ("--strategy", "canary"), ("--world", "cluster"), ("--namespace", "shop-drills"), ("--routing", "gateway"),
         ("--gateway", "rolloutlab-system/rolloutlab"), ("--address", "10.80.0.1:8000"), ("--image", "shop:2"),
-        ("--set", "service.replicas=4"), ("-o", "json"),
+        ("--set", "service.replicas=4"), ("--fault", "pod_kill:on=stable"), ("--engine", "chaos-mesh"), ("-o", "json"),
     ):  # fmt: skip
         assert words[words.index(option) + 1] == value
     for job in ("drill", "sweep"):  # the commands of today understand their words; nothing is run
@@ -236,6 +237,8 @@ def test_any_text_survives_as_a_document_of_both_versions_of_yaml(content: str) 
         (("--set", "service.replcas=3"), "service.replcas: unknown field 'replcas'; did you mean 'replicas'?"),
         (("--metrics-url", "ftp://x"), "--metrics-url: expected the URL of a Prometheus"),
         (("--bind", "x"), "--bind: expected name=measure"),
+        (("--fault", "pod_kil"), "--fault: unknown name 'pod_kil'; did you mean 'pod_kill'?"),
+        (("--engine", "native"), "native"),
     ],
 )  # fmt: skip
 def test_bad_input_is_an_error_that_names_it(more: tuple[str, ...], said: str) -> None:

@@ -354,6 +354,14 @@ def test_chaos_mesh(api: Api, look: Any, tag: str, filtered: str, note: str, sta
         assert "Chaos Mesh" in missing(look(engine="chaos-mesh"))
 
 
+def test_a_stand_in_for_chaos_mesh_says_that_it_is_one(api: Api, look: Any) -> None:
+    api.answers[CHAOS_API] = resources("podchaos", "networkchaos", "stresschaos")
+    crd = {"metadata": {"annotations": {"rolloutlab/engine": "stand-in"}}}
+    api.answers["/apis/apiextensions.k8s.io/v1/customresourcedefinitions/networkchaos.chaos-mesh.org"] = crd
+    found = of(look(), "Chaos Mesh")
+    assert (found.state, "stand-in acts for it" in found.text) == ("warning", True)
+
+
 def test_chaos_mesh_without_its_controller(api: Api, look: Any) -> None:
     api.answers[CHAOS_API] = resources("podchaos", "networkchaos", "stresschaos")
     api.answers["/apis/apps/v1/deployments"] = {"items": []}
