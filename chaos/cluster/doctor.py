@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import time
 from collections.abc import Callable, Iterator
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from chaos.cluster import installed
@@ -21,44 +19,7 @@ from chaos.finding import Finding, State, ready
 from chaos.world import WorldError
 
 SUPPORTED: Final = (33, 36)  #: minor versions of Kubernetes 1
-MOST_SKEW_SECONDS: Final = 5.0
-_ASKED_SECONDS: Final = 0.15  #: between two looks at the server's clock, which shows whole seconds
-_LOOKS: Final = 7
 _REVIEW: Final = Kind("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
-
-
-class Clocked(Kube):
-    """A door that also knows what time it is behind it."""
-
-    def ahead_seconds(self) -> tuple[float, float]:
-        """The server's clock minus ours, as an interval: its `Date` header shows whole seconds.
-
-        Raises:
-            ApiError: the server was not reached, or does not say the time.
-        """
-        lo, hi = float("-inf"), float("inf")
-        for number in range(_LOOKS):
-            time.sleep(_ASKED_SECONDS if number else 0.0)
-            asked = time.time()
-            header = self._send("GET", "/version", None, "application/json", {}, timeout=5.0).headers.get("Date")
-            heard = time.time()
-            if header is None:
-                raise ApiError(0, "the API server does not say what time it is")
-            shown = parsedate_to_datetime(header).timestamp()
-            lo, hi = max(lo, shown - heard), min(hi, shown + 1.0 - asked)
-        return lo, hi
-
-
-def connected(settings: ClusterSettings) -> Clocked:
-    """The cluster that a drill with these settings would go to, entered where that is a network of its own.
-
-    Raises:
-        WorldError: there is none.
-    """
-    door = opened(settings)
-    if door.node is not None:
-        return Clocked(str(door.node.kubeconfig))
-    return Clocked(settings.kubeconfig, settings.context)
 
 
 def examine(settings: ClusterSettings, *, metrics_url: str = "") -> list[Finding]:
@@ -68,7 +29,7 @@ def examine(settings: ClusterSettings, *, metrics_url: str = "") -> list[Finding
         metrics_url: of a Prometheus that a drill would ask.
     """
     try:
-        kube = connected(settings)
+        kube = opened(settings).kube
     except WorldError as error:
         mend = "make kind-up, or sudo make cluster-up  # each makes a cluster of its own"
         return [Finding(about="cluster", state="missing", text=str(error), mend=mend)]
@@ -121,7 +82,7 @@ def _server(kube: Kube) -> Finding:
     about = "API server"
     context = f"--context {kube.context} " if kube.context else ""
     try:
-        version = kube.version()
+        version = kube.hasty().version()
     except ApiError as error:
         refused = error.status in (401, 403)
         text = f"{kube.server} refuses this account: {error}" if refused else str(error)
@@ -139,17 +100,16 @@ def _account(kube: Kube) -> Iterator[Finding]:
     yield Finding(about="account", state="ok", text=account(kube))
 
 
-def _clock(kube: Clocked) -> Iterator[Finding]:
-    lo, hi = kube.ahead_seconds()
-    least = max(lo, -hi, 0.0)  # the smallest difference that both clocks allow
-    if least > MOST_SKEW_SECONDS:
+def _clock(kube: Kube) -> Iterator[Finding]:
+    ahead = kube.skew_seconds
+    if ahead:
         text = (
-            f"the API server's is {'ahead' if lo > 0 else 'behind'} by at least {least:.1f} s: what expires, and the "
+            f"the API server's is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}: drills go by it, and what "
         )
-        text += "ends of leases, are judged by both"
+        text += "this machine writes down goes by its own"
         yield Finding(about="clock", state="warning", text=text, mend="timedatectl set-ntp true  # on both machines")
         return
-    yield Finding(about="clock", state="ok", text=f"the API server's differs by {max(-lo, hi, 0.0):.1f} s at most")
+    yield Finding(about="clock", state="ok", text="about the same as the API server's")
 
 
 def _identity(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:

@@ -29,6 +29,9 @@ def router(door: Door, settings: ClusterSettings) -> Router | None:
     """
     if settings.routing == "service":
         return None
+    named, endpoint = settings.gateway_parts, settings.endpoint
+    if named is not None and endpoint is not None:  # nothing to look for: an account may see one namespace only
+        return Router(named, endpoint)
     found = _gateway(door, settings)
     if found is None:
         if settings.routing == "gateway":
@@ -37,7 +40,7 @@ def router(door: Door, settings: ClusterSettings) -> Router | None:
             )
         return None
     meta = found["metadata"]
-    return Router((meta["namespace"], meta["name"]), settings.endpoint or _address(door, found))
+    return Router((meta["namespace"], meta["name"]), endpoint or _address(door, found))
 
 
 def _gateway(door: Door, settings: ClusterSettings) -> Object | None:

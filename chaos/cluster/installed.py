@@ -24,6 +24,7 @@ from chaos.cluster.kube import ApiError, Kube, Object
 from chaos.cluster.permissions import wanted
 from chaos.cluster.settings import IMAGE, ClusterSettings
 from chaos.finding import Finding, State
+from chaos.injectors.chaos_mesh_objects import engine
 
 INJECT: Final = "chaos-mesh.org/inject"  #: annotation of namespaces that Chaos Mesh acts in when it filters
 OLDEST_CHAOS_MESH: Final = (2, 8, 3)  #: older ones cannot always recover a pod that crashed under a partition
@@ -96,6 +97,10 @@ def chaos_mesh(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
     if lacking:
         text = f"is not installed (no {', '.join(lacking)}): the application and our own injectors do the faults"
         yield Finding(about=about, state=without, text=text, mend=_GUIDE)
+        return
+    if (who := engine(kube)) != "chaos-mesh":
+        text = f"its kinds are installed, and {who} acts for it: what it injects is an emulation"
+        yield Finding(about=about, state="warning", text=text)
         return
     try:
         managers = kube.list(DEPLOYMENT, labels="app.kubernetes.io/component=controller-manager")["items"]
@@ -182,7 +187,7 @@ def _answers(kube: Kube, service: Object) -> bool:
     for port in service["spec"].get("ports", ()):
         path = SERVICE.path(meta["namespace"], f"{meta['name']}:{port['port']}", "proxy/-/ready")
         try:
-            kube.text("GET", path, seconds=3.0)
+            kube.hasty().text("GET", path, seconds=3.0)
         except ApiError:
             continue
         return True

@@ -38,6 +38,6 @@ kubectl wait --namespace rolloutlab-system --for condition=Programmed --timeout 
 say "up; try:"
 cat <<TEXT
 export KUBECONFIG=$KUBECONFIG
-rolloutlab doctor
-rolloutlab drill errors-5pct --strategy canary --world cluster --address 127.0.0.1:30080
+rolloutlab doctor --address 127.0.0.1:30080
+rolloutlab drill chaos-half --strategy canary --world cluster --address 127.0.0.1:30080
 TEXT

@@ -118,14 +118,15 @@ def _role(settings: ClusterSettings | None) -> str:
         raise click.UsageError("--print-role is about a cluster: leave --world local out")
     if _lacks_client():
         raise click.ClickException("doctor --print-role needs: pip install 'rolloutlab[cluster]'")
-    from chaos.cluster.doctor import account, connected
+    from chaos.cluster.doctor import account
+    from chaos.cluster.door import opened
     from chaos.cluster.rights import RIGHTS, binding, role
     from chaos.world import WorldError
     from rolloutlab.scheduling.text import documents
     from rolloutlab.text import safe
 
     try:
-        name = account(connected(settings))
+        name = account(opened(settings).kube)
     except WorldError as error:
         click.echo(f"refused: {safe(str(error))}", err=True)
         click.get_current_context().exit(_REFUSED)

@@ -38,6 +38,10 @@ _LONGEST_SECONDS: Final = 6 * 3600
 @click.option("--routing", type=click.Choice(["gateway", "service"]), default=None,
               help="service: no router, weights are kept by the number of pods.  "
               "[default: gateway where one is named]")  # fmt: skip
+@click.option("--engine", type=click.Choice(["auto", "chaos-mesh"]), default=None,
+              help="What puts faults into pods from outside.  [default: auto]")  # fmt: skip
+@click.option("--fault", "faults", multiple=True, metavar="KIND[:NAME=VALUE,...]",
+              help="Also do this to pods, as pod_kill:on=stable,from=10s; repeatable.")  # fmt: skip
 @click.option("--metrics-url", metavar="URL", help="A Prometheus that answers the strategy's questions, in real time.")
 @click.option("--variant", metavar="NAME", help="This variant of the file.")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE",
@@ -53,6 +57,7 @@ def command(
     name: str | None,
     runner_image: str,
     deadline: str,
+    faults: tuple[str, ...],
     metrics_url: str | None,
     variant: str | None,
     changes: tuple[str, ...],
@@ -67,6 +72,7 @@ def command(
     other, the scenario with the files that it names, and a second CronJob that clears what a killed drill left. The
     server has the last word on the cron expression: kubectl apply --dry-run=server -f - asks it.
     """
+    from rolloutlab.cli.faulting import faults as checked_faults
     from rolloutlab.question import Asked, read
     from rolloutlab.scheduling import manifests, text, times
     from rolloutlab.scheduling.bundle import bundle
@@ -76,6 +82,7 @@ def command(
     assert settings is not None
     overrides = options.overrides(changes)
     bind = options.bound(bindings)
+    checked_faults(faults)
     checked = times.checked_cron(cron), times.checked_zone(timezone)
     path = find(scenario)
     files = bundle(path, overrides)
@@ -92,6 +99,7 @@ def command(
     routing = _routing(settings)
     words = ["--strategy", strategy, "--world", "cluster", "--namespace", settings.namespace, "--routing", routing]
     words += _used(settings)
+    words += [word for fault in faults for word in ("--fault", fault)]
     words += ["--metrics-url", _url(metrics_url)] if metrics_url else []
     words += ["--variant", variant] if variant is not None else []
     words += [word for change in changes for word in ("--set", change)]
@@ -106,7 +114,6 @@ def command(
         bundle=files,
         image=runner_image,
         deadline_seconds=_seconds(deadline),
-        gateway=routing == "gateway",
     )
     made = manifests.objects(wanted)
     for warning in question.warnings:
@@ -137,7 +144,7 @@ def _used(settings: ClusterSettings) -> list[str]:
     from chaos.cluster.settings import ClusterSettings
 
     usual = ClusterSettings()
-    given = [(name, getattr(settings, name)) for name in ("image", "gateway", "address")]
+    given = [(name, getattr(settings, name)) for name in ("image", "gateway", "address", "engine")]
     return [word for name, value in given if value != getattr(usual, name) for word in (f"--{name}", value)]
 
 
@@ -181,9 +188,11 @@ def _seconds(text: str) -> int:
 
 def _head(wanted: Any) -> str:
     """How to use what follows, as a comment above it."""
+    from rolloutlab.text import safe
+
     name, space = wanted.name, wanted.namespace
     return f"""\
-{options.typed()}
+{safe(options.typed())}
 
 try:      kubectl apply --dry-run=server -f THIS
 apply:    kubectl apply -f THIS

@@ -39,7 +39,6 @@ class Timetable:
         drill: arguments of `rolloutlab drill` behind the scenario.
         image: with rolloutlab in it.
         deadline_seconds: after which Kubernetes ends a drill.
-        gateway: weights go by an HTTPRoute.
     """
 
     name: str
@@ -50,13 +49,14 @@ class Timetable:
     bundle: Bundle
     image: str = RUNNER_IMAGE
     deadline_seconds: int = 2400
-    gateway: bool = False
 
 
 def objects(wanted: Timetable) -> list[Object]:
     """All of them, in the order in which they are applied."""
     name, space = wanted.name, wanted.namespace
-    rights = needed(["gateway", "chaos-mesh"] if wanted.gateway else ["chaos-mesh"])
+    rights = needed(
+        ["gateway", "chaos-mesh"]
+    )  # a sweep looks for all that a drill may have left, whatever this one uses
     labels = {"labels": _labels(name)}
     return [
         {

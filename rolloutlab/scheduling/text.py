@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
-from ruamel.yaml.scalarstring import LiteralScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, SingleQuotedScalarString
 
 Object = Mapping[str, Any]
 _LINE: Final = 80  #: letters of a list that is written in one line
+_PLAIN: Final = re.compile(r"(--?[A-Za-z]|[A-Za-z/.])([-A-Za-z0-9./_=%+@]|:(?=[A-Za-z0-9])| (?=[A-Za-z0-9]))*")
+#: kubectl reads YAML 1.1, to which these are no texts
+_NO_WORDS: Final = frozenset(
+    {"y", "n", "yes", "no", "on", "off", "true", "false", "null", ".nan", ".inf", "infinity", "nan"}
+)
 
 
 def documents(objects: Sequence[Object], *, head: str = "") -> str:
@@ -47,14 +53,16 @@ def one_list(objects: Sequence[Object]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Texts of several lines as blocks, where YAML can hold them as such, and short lists of words in one line."""
+    """The same for a person: files as blocks of lines, short lists of words in one line, quotes where they must be."""
     if isinstance(value, Mapping):
-        return {name: _shown(each) for name, each in value.items()}
+        return {_shown(name): _shown(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return _short([_shown(each) for each in value])
-    if isinstance(value, str) and "\n" in value and all(letter.isprintable() or letter in "\n\t" for letter in value):
-        return LiteralScalarString(value)
-    return value
+    if not isinstance(value, str) or (_PLAIN.fullmatch(value) and value.lower() not in _NO_WORDS):
+        return value
+    if not all(letter.isprintable() or letter in "\n\t" for letter in value):
+        return DoubleQuotedScalarString(value)  # with escapes
+    return LiteralScalarString(value) if "\n" in value else SingleQuotedScalarString(value)
 
 
 def _short(values: list[Any]) -> Any:
