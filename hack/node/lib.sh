@@ -26,5 +26,5 @@ first_process() {
 }
 
 is_ours() { # PID
-  [[ $(tr '\0' '\n' <"/proc/$1/cmdline" 2>/dev/null | tail -n 1) == "$STATE" ]]
+  [[ $(tr "\0" "\n" 2>/dev/null <"/proc/$1/cmdline" | tail -n 1) == "$STATE" ]]
 }
