@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller_cases import Act, Case
-from controller_recording import Recording
+from controller_recording import Life, Recording
 
 from scenarios.schema import Scenario
 from sim.clock import FAR, Heap
@@ -57,29 +56,58 @@ def fitted(case: Case, recording: Recording) -> Delays:
 
 
 def measured(case: Case, recording: Recording) -> Delays:
-    """The delay of each pod, from the write of its ReplicaSet until it was ready, in the order in which pods were made."""
+    """The delay of each pod in the order in which pods were made: from the write of its ReplicaSet until this counted it.
+
+    So all that is left out is the time from a status to the next write. With `minReady`, until the pod was ready.
+    """
     old = [0.0] * case.replicas  # these run when the rollout begins
     delays = {each: _until(recording, each, "ready") for each in ("a", "b")}
+    if not case.min_ready:
+        delays = {each: _counted(recording, each, delays[each]) for each in delays}
     return Delays(_model(case), {"a": old + delays["a"], "b": delays["b"]}, {"a": 0.0, "b": 0.0})
 
 
-def _until(recording: Recording, template: str, what: str) -> list[float]:
-    """Seconds from the write that asked for a pod until something happened to it; far away when it did not."""
-    ups = [0.0]
+def _counted(recording: Recording, template: str, delays: list[float]) -> list[float]:
+    """Delays until ready made longer: the first pod that is ready is the first that its ReplicaSet counts, and so on."""
+    counts, last = [], 0
+    for row in recording.rows:
+        if row.template == template:
+            counts += [row.at] * (row.available - last) if row.at > 0 else []
+            last = row.available
+    asked = _asked(recording, template)
+    order = sorted((asked[place] + delay, place) for place, delay in enumerate(delays) if delay < HORIZON_SECONDS)
+    if len(counts) != len(order):  # one came as another went, or one came twice
+        return delays
+    found = list(delays)
+    for at, (_, place) in zip(counts, order, strict=True):
+        found[place] = max(found[place], at - asked[place])
+    return found
+
+
+def _asked(recording: Recording, template: str) -> list[float]:
+    """For each pod of the rollout, when the write was heard that asked for it: the first ones by the first write."""
+    found: list[float] = []
     size = 0
     for row in recording.rows:
         if row.template == template:
-            if row.spec > size and row.at > 0:
-                ups.append(row.at)
+            if row.at > 0:
+                found += [row.at] * (row.spec - size)
             size = row.spec
+    pods = len(_lives(recording, template))
+    return found[:pods] + found[-1:] * (pods - len(found))
+
+
+def _lives(recording: Recording, template: str) -> list[Life]:
+    return [life for life in recording.lives if life.template == template and life.made >= 0]
+
+
+def _until(recording: Recording, template: str, what: str) -> list[float]:
+    """Seconds from the write that asked for a pod until something happened to it; far away when it did not in time."""
     found = []
-    for life in recording.lives:
-        if life.template == template and life.made >= 0:
-            at, ended = life.first(what), life.first("ended")
-            if at is not None and ended is not None and ended < at:
-                at = None
-            asked = ups[bisect_right(ups, life.made + 0.05) - 1]  # the pod may be heard of before its ReplicaSet
-            found.append(HORIZON_SECONDS if at is None else at - asked)
+    for asked, life in zip(_asked(recording, template), _lives(recording, template), strict=True):
+        at, ended = life.first(what), life.first("ended")
+        late = at is None or (ended is not None and ended < at)
+        found.append(HORIZON_SECONDS if at is None or late else at - asked)
     return found
 
 
@@ -119,7 +147,14 @@ class _Still:
         raise AssertionError("nothing is measured")
 
 
-def simulate(case: Case, delays: Delays, second: float = 0.0) -> list[Step]:
+class Simulated(NamedTuple):
+    """Writes in order, and the fewest pods that were available."""
+
+    steps: list[Step]
+    least_available: int
+
+
+def simulate(case: Case, delays: Delays, second: float = 0.0) -> Simulated:
     """What the simulated control plane writes, in order; its acts come by the same words as the real ones.
 
     `second` is where in a second of the wall clock the rollout begins; times count from there.
@@ -147,7 +182,7 @@ def simulate(case: Case, delays: Delays, second: float = 0.0) -> list[Step]:
         clock.run_until(due + 1)
         if waiting and _is_due(world, waiting[0]):
             clock.call_at(clock.now_us + round(waiting[0].wait * US), act, waiting.pop(0))
-    return steps
+    return Simulated(steps, world.pods.least_available)
 
 
 NAMES = {"a": "stable", "b": "canary"}
