@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controller_cases import Case
+from controller_delays import fitted, measured
 from controller_deletions import wrong_deletions
 from controller_recording import Recording
 from controller_replay import replay
-from controller_simulate import Simulated, fitted, knows, measured, recorded, simulate, units
+from controller_simulate import Simulated, knows, recorded, simulate, units
 
 SLACK_SECONDS = 1.0  #: one period of the probe, beside what the real syncs took
 
@@ -70,11 +71,11 @@ def compare(case: Case, recording: Recording) -> Compared:
     if ends != case.ends:
         found.differences.append(f"ends with {ends}, worked out by hand: {case.ends}")
     if knows(case):
-        ran = simulate(case, measured(case, recording), recording.second)
+        ran = simulate(case, measured(case, recording), recording)
         found.differences += _other_sizes(case, recording, ran)
         found.differences += _late(case, recording, ran, replayed.lags)
         found.measured = _times(case, recording, ran)
-        found.fitted = _times(case, recording, simulate(case, fitted(case, recording), recording.second))
+        found.fitted = _times(case, recording, simulate(case, fitted(case, recording), recording))
     return found
 
 

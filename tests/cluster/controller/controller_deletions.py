@@ -7,7 +7,9 @@ from controller_recording import Life, Recording
 from strategies.models.kubernetes_delete import deletion_rank
 
 APART_SECONDS = 1.0  #: what is told within this time may have been seen in either order
-FAR_APART_SECONDS = 2.0  #: ages are kept in whole seconds
+EARLY_SECONDS = (
+    2.0  #: before it was heard something may have happened: it is kept in whole seconds, and told a little later
+)
 
 
 def wrong_deletions(recording: Recording) -> tuple[int, list[str]]:
@@ -25,11 +27,9 @@ def wrong_deletions(recording: Recording) -> tuple[int, list[str]]:
                 continue
             if not (_sure(gone, at) and _sure(other, at)):
                 continue
-            mine, its = _rank(gone, at), _rank(other, at)
-            if mine[:3] == its[:3] and abs(_since(gone, at) - _since(other, at)) < FAR_APART_SECONDS:
-                continue  # about one age: which is the older power of two is not known well enough
-            pairs += mine != its
-            if mine > its:
+            mine, its = _ranks(gone, at), _ranks(other, at)
+            pairs += max(mine) < min(its) or min(mine) > max(its)
+            if min(mine) > max(its):
                 found.append(f"at {at:.2f} s {gone} went before {other}")
     return pairs, found
 
@@ -58,18 +58,17 @@ def _state(life: Life, at: float) -> tuple[int, float | None]:
     return runs, ready
 
 
-def _since(life: Life, at: float) -> float:
-    ready = _state(life, at)[1]
-    return life.made if ready is None else ready
-
-
-def _rank(life: Life, at: float) -> tuple[bool, bool, int, int]:
+def _ranks(life: Life, at: float) -> list[tuple[bool, bool, int, int]]:
+    """Its rank if things happened when they were told, and if they did as much earlier as can be."""
     runs, ready = _state(life, at)
-    return deletion_rank(
-        round(at * 1e6),
-        running=runs > 0,
-        ready_us=None if ready is None else round(ready * 1e6),
-        restarts=max(0, runs - 1),
-        made_us=round(life.made * 1e6),
-        uid=0,
-    )[:4]
+    return [
+        deletion_rank(
+            round(at * 1e6),
+            running=runs > 0,
+            ready_us=None if ready is None else round((ready - early) * 1e6),
+            restarts=max(0, runs - 1),
+            made_us=round((life.made - early) * 1e6),
+            uid=0,
+        )[:4]
+        for early in (0.0, EARLY_SECONDS)
+    ]
