@@ -3,8 +3,8 @@
 usage: image.py NAME CONFIG.json LAYER.tar... [-- NAME CONFIG.json LAYER.tar...]...
 
 A layer that several images share is written once. Beside each LAYER.tar stands its SHA-256 as LAYER.tar.sha256, so
-that a layer is read once, on its way out. Where that file is named instead, the layer is left out: for a reader that has
-it. CONFIG.json is the `config` of the image specification (Entrypoint, Env, …).
+that a layer is read once, on its way out. Where that file is named instead, the layer is left out: for a reader that
+has it. CONFIG.json is the `config` of the image specification (Entrypoint, Env, …).
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ def test_a_layer_that_the_reader_has_is_named_and_not_written(tmp_path: Path) ->
     base, top = layer(tmp_path / "base", b"base"), layer(tmp_path / "top", b"top")
     config = tmp_path / "config.json"
     config.write_text("{}")
-    whole, thin = ["a:1", config, base, top], ["a:1", config, base.with_name("layer.tar.sha256"), top]
+    whole: list[str | Path] = ["a:1", config, base, top]
+    thin: list[str | Path] = ["a:1", config, base.with_name("layer.tar.sha256"), top]
     written = []
     for arguments in (whole, thin):
         with (tmp_path / "out.tar").open("wb") as out:
