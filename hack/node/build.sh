@@ -6,7 +6,7 @@
 #   traefik, queue the router; netfilterqueue for the Python that delays packets
 #   base, wheels, source                the layers of the image of the application under test, oldest first
 #   runner_wheels, runner_source        two more for the image that runs drills inside the cluster
-#   store, runner_store                 a containerd that has unpacked the images, without and with the runner's
+#   store, runner_store                 what a containerd has unpacked: the layers that seldom change, without and with the runner's
 #
 # A part stands in $CACHE/PART-HASH, where HASH is that of everything it is made of, its recipe below included.
 set -euo pipefail
@@ -114,26 +114,26 @@ own_layer() { # FOLDER: compile FOLDER/files with the image's own Python, and ma
 }
 digest() { (cd "$1" && sha256sum layer.tar >layer.tar.sha256); }
 
-# Every node begins with hard links to it, which takes a moment, where an import takes seconds and disk.
-store_inputs() { store_of pause app; }
-store_make() { image_store "$1" pause app; }
-runner_store_inputs() { store_of pause app runner; }
-runner_store_make() { image_store "$1" pause app runner; }
+# Every node begins with links into it, which takes a moment, where an import takes seconds and disk.
+store_inputs() { store_of base wheels; }
+store_make() { unpack "$1" app; }
+runner_store_inputs() { store_of base wheels runner_wheels; }
+runner_store_make() { unpack "$1" app runner; }
 
 store_of() {
   local layer
-  for layer in base wheels source; do basename "$(part $layer)"; done
-  [[ $* != *runner* ]] || for layer in runner_wheels runner_source; do basename "$(part $layer)"; done
-  (cd "$here/images" && cat "${@/%/.json}" "$here/image.py")
+  for layer in "$@"; do basename "$(part "$layer")"; done
+  cat "$here/image.py" "$here/images/layers.json" "$here/images/pause.json"
   containerd --version
 }
-image_store() { # FOLDER IMAGE...
+unpack() { # FOLDER IMAGE...
   echo 'disabled_plugins = ["io.containerd.grpc.v1.cri"]' >"$1/containerd.toml"
   unshare --mount --pid --fork --kill-child --mount-proc bash -euo pipefail -c 'mount -t tmpfs tmpfs /run
     containerd --config "$1/containerd.toml" --root "$1/root" &>"$1/log" &
     until ctr version &>/dev/null; do kill -0 $!; sleep 0.1; done
-    "$2" "${@:3}" | ctr --namespace k8s.io images import -
-    kill $! && wait $!' store "$1" "$here/image.sh" "${@:2}"
+    "$2" pause | ctr --namespace k8s.io images import -
+    "$2" --stable "${@:3}" | ctr --namespace k8s.io images import -
+    kill $! && wait $!' unpack "$1" "$here/image.sh" "${@:2}"
 }
 
 # ---- the cache ------------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ PARTS=(kube crds traefik queue base wheels source store runner_wheels runner_sou
 part() { # NAME: its folder
   local recipe helper hash
   recipe=$(declare -f "$1_make")
-  for helper in image_store image_source image_wheels install_wheels own_layer digest; do # each before those that it calls
+  for helper in unpack image_source image_wheels install_wheels own_layer digest; do # each before those that it calls
     [[ $recipe != *" $helper "* ]] || recipe+=$(declare -f $helper)
   done
   hash=$({ echo "$recipe"; "$1_inputs"; } | sha256sum)

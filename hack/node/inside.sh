@@ -39,13 +39,21 @@ make_room() { # a private /var, /run, /sys and cgroup tree, and a network with n
   echo 1 >/proc/sys/net/ipv4/ip_forward
 }
 
-copy_images() { # hard links, but for the databases, which are written to
-  local root=/var/lib/containerd database
-  cp --archive --link "$STORE/root/." $root 2>/dev/null || cp --archive "$STORE/root/." $root # another file system
-  find $root -name '*.db' | while read -r database; do
-    cp "$database" "$database.own"
-    mv "$database.own" "$database"
+link_layers() { # the store is read only, so links do; containerd's databases are copied
+  local content=io.containerd.content.v1.content/blobs/sha256 database snapshots=io.containerd.snapshotter.v1.overlayfs
+  mkdir -p /var/lib/containerd/{$content,$snapshots/snapshots,io.containerd.metadata.v1.bolt}
+  ln -s "$STORE/root/$content"/* /var/lib/containerd/$content/
+  ln -s "$STORE/root/$snapshots/snapshots"/* /var/lib/containerd/$snapshots/snapshots/
+  for database in $snapshots/metadata.db io.containerd.metadata.v1.bolt/meta.db; do
+    cp "$STORE/root/$database" /var/lib/containerd/$database
   done
+}
+
+import_images() {
+  local images=app
+  [[ ${STORE##*/} != runner_* ]] || images+=" runner"
+  # shellcheck disable=SC2086 # two words
+  "$here/image.sh" --top $images | ctr --namespace k8s.io images import -
 }
 
 start() { # NAME COMMAND...
@@ -85,6 +93,9 @@ control_plane() {
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$pki/sa.key" \
     --service-account-signing-key-file="$pki/sa.key" --service-cluster-ip-range=$SERVICE_CIDR \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true
+  await 30 ctr version
+  import_images >"$log/images" 2>&1 &
+  importing=$!
   await 120 curl -sf --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" https://127.0.0.1:6443/readyz
   start kube-controller-manager kube-controller-manager --kubeconfig="$conf/kube-controller-manager.kubeconfig" \
     --authentication-kubeconfig="$conf/kube-controller-manager.kubeconfig" \
@@ -115,6 +126,7 @@ metrics() {
 }
 
 everything_ready() {
+  wait $importing
   await 60 kubectl wait --for=condition=Ready node/node --timeout=1s
   await 30 kubectl get serviceaccount default --namespace rolloutlab-drills
   await 30 curl -s $NODE_IP:8000 # 404: there is no route yet
@@ -124,7 +136,7 @@ declare -A names
 mkdir -p "$pki" "$conf" "$log"
 write_configuration
 make_room
-copy_images
+link_layers
 write_identities
 control_plane
 router

@@ -70,6 +70,23 @@ def test_an_image_is_an_oci_layout_whose_digests_are_true(tmp_path: Path) -> Non
     assert image["rootfs"]["diff_ids"] == [each["digest"] for each in found["b:1"]["layers"]]
 
 
+def test_a_layer_that_the_reader_has_is_named_and_not_written(tmp_path: Path) -> None:
+    base, top = layer(tmp_path / "base", b"base"), layer(tmp_path / "top", b"top")
+    config = tmp_path / "config.json"
+    config.write_text("{}")
+    whole: list[str | Path] = ["a:1", config, base, top]
+    thin: list[str | Path] = ["a:1", config, base.with_name("layer.tar.sha256"), top]
+    written = []
+    for arguments in (whole, thin):
+        with (tmp_path / "out.tar").open("wb") as out:
+            subprocess.run([sys.executable, SCRIPTS / "image.py", *arguments], stdout=out, check=True)
+        with tarfile.open(tmp_path / "out.tar") as tar:
+            written.append({name: tar.extractfile(name).read() for name in tar.getnames()})  # type: ignore[union-attr]
+    left_out = written[0].keys() - written[1].keys()
+    assert left_out == {f"blobs/sha256/{hashlib.sha256(b'base').hexdigest()}"}
+    assert written[0].items() >= written[1].items(), "it is the same image"
+
+
 def test_the_part_of_a_lock_is_closed(tmp_path: Path) -> None:
     """a -> b -> c and d -> c; the oracle for the true lock is what the installed packages say they need."""
     lock = tmp_path / "lock.txt"
