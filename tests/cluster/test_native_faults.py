@@ -327,7 +327,7 @@ def test_cpu_stress(node: Node, web: Web, kube: Kube, note: Note) -> None:
     async def main() -> None:
         async def typical() -> float:
             """Not one request after the other: these would come in bursts, when the container has its time."""
-            return statistics.median(each.seconds for each in await ask_steadily(pod.ip, per_second=20, seconds=4))
+            return statistics.median(each.seconds for each in await ask_steadily(pod.ip, per_second=5, seconds=4))
 
         before = await typical()
         async with fault(node, web, kube, "cpu_stress", workers=4):
