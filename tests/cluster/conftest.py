@@ -18,9 +18,11 @@ from chaos.cluster.native.node import Node, NodeError, need
 _MACHINE_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)  # before a test moves this process into the node's
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def machine() -> list[str]:
-    """The beginning of a command that runs in the network from which these tests were started."""
+    """The beginning of a command that runs in the network from which these tests were started; empty in that network."""
+    if os.fstat(_MACHINE_NETWORK).st_ino == os.stat("/proc/self/ns/net").st_ino:
+        return []
     return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{_MACHINE_NETWORK}", "--"]
 
 
