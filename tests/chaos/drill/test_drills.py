@@ -364,6 +364,25 @@ def test_faults_bite_in_traffic_and_strategies_do_what_they_do(tmp_path: Path, c
     assert result.left == ()
 
 
+#: the usual chaos tests: what a blue-green with looks takes back, a rolling update that nobody looks at promotes
+HARMS: dict[str, dict[str, Any]] = {
+    "errors": ERRORS,
+    "latency": {"kind": "added_latency", "add": "2s"},
+    "leak": {"kind": "memory_leak", "mibPerRequest": 2},
+    "pool": {"kind": "pool_leak", "perRequest": "50%"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "outcome"), [("blue-green", "rolled_back"), ("rolling", "promoted")])
+@pytest.mark.parametrize("harm", HARMS)
+def test_blue_green_takes_back_what_rolling_promotes(tmp_path: Path, harm: str, strategy: str, outcome: str) -> None:
+    result = run(tmp_path, strategy, overrides={"expect": [], "faults": [HARMS[harm]], "service.threads": 500})
+    assert result.effect_verified is True, [each.reason for each in result.faults]
+    assert result.outcome == outcome, (result.reason, result.verdict.reasons)
+    assert result.left == ()
+
+
 def test_a_run_knows_its_processes_by_their_environment(tmp_path: Path) -> None:
     """What the other tests rest on: a process of a run is found by the mark that it bears."""
     there = Run.create(tmp_path)
