@@ -32,6 +32,8 @@ class Lives:
             self._open[pod] = replace(self._open[pod], died=at, code=facts.get("code"))
             self._end(pod)
         elif kind == "pod_gone":
+            if pod in self._open:
+                self._open[pod] = replace(self._open[pod], gone=at)
             self._end(pod)
 
     def _end(self, pod: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +12,15 @@ import numpy as np
 
 from chaos import preflight, rates
 from chaos.cluster.settings import ClusterSettings
-from chaos.faults import FaultPlan, ProcessFault, planned
+from chaos.faults import FaultPlan, planned
+from chaos.faults.plan import Extra
 from chaos.guards import Limits
+from chaos.metrics.prometheus import check_url
 from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
-from scenarios.schema import Scenario, Severity
+from scenarios.schema import LatencyFault, Scenario, Severity
+from strategies import observed
 from strategies.effects import Release, Strategy
 
 BASELINE_REQUESTS: Final = 300  #: that the steady state is measured by
@@ -34,23 +37,25 @@ class Settings:
     Attributes:
         speed: scenario seconds per real second; None: chosen (`chaos.preflight.choose_speed`).
         by_router: errors and delays come from the router's fault filter, not from the application.
-        extra: faults of processes, for which a scenario has no word.
+        extra: faults of processes and of pods, for which a scenario has no word.
         until_horizon: go on until the scenario's horizon, so that what counts until then is measured.
         clients: closed loop: this many send, wait and send again, instead of the scenario's traffic.
         state: where run directories stand; None: the user's state folder.
         keep_traffic: leave the traffic log beside the journal.
+        metrics_url: of a Prometheus that answers the strategy's questions; empty: our own scraper.
         cluster: how the cluster is reached and used; None: processes on this machine.
     """
 
     speed: float | None = None
     seed: int = 0
     by_router: bool = False
-    extra: tuple[ProcessFault, ...] = ()
+    extra: tuple[Extra, ...] = ()
     until_horizon: bool = False
     clients: int | None = None
     limits: Limits = field(default_factory=Limits)
     state: Path | None = None
     keep_traffic: bool = False
+    metrics_url: str = ""
     cluster: ClusterSettings | None = None
 
     @property
@@ -65,6 +70,11 @@ class Settings:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.clients is not None and not 1 <= self.clients <= 2000:
             raise ValueError(f"clients must lie in 1..2000, got {self.clients}")
+        if self.metrics_url:
+            try:
+                check_url(self.metrics_url)
+            except ValueError as error:
+                raise ValueError(f"--metrics-url: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +173,16 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         raise ScenarioErrors([error]) from None
     scenario = loaded.scenario
     rng = np.random.default_rng([settings.seed, 5])  # no stream of another part of the drill
+    observes = settings.cluster is not None and bool(settings.cluster.observe)
     bad, severity = bool(rng.random() < scenario.release.bad) and bool(scenario.faults), _severity(scenario, rng)
+    if observes:  # the release is somebody else's, and as good as it is
+        bad, strategy = False, observed.strategy(name)
     faults = planned(scenario, severity=severity, bad=bad, by_router=settings.by_router, extra=settings.extra)
     where = _where(scenario, faults, settings)
+    if where.outside is not None:
+        faults = tuple(
+            replace(each, engine=where.outside) if _from_outside(each, settings) else each for each in faults
+        )
     release = Release(
         replicas=scenario.service.replicas,
         routed=built.routed[name] and (where.weights or strategy.settings.get("kind") == "blue-green"),
@@ -175,9 +192,14 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     traffic_seed = int(rng.integers(1 << 31))
     peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
     expected = preflight.expected_seconds(scenario, strategy, release, faults, peak)
-    if settings.until_horizon:
+    if settings.until_horizon or observes:
         expected = scenario.horizon_seconds
-    speed, problems = preflight.choose_speed(scenario, peak, expected, settings.speed, where.pace)
+    real_time = observes or bool(settings.metrics_url)
+    wanted = 1.0 if real_time and settings.speed is None else settings.speed
+    speed, problems = preflight.choose_speed(scenario, peak, expected, wanted, where.pace)
+    if real_time and speed != 1:
+        who = "what is only observed" if observes else "a Prometheus"
+        problems = [*problems, f"speed: {who} keeps real time; expected 1, got {speed:g}"]
     per_second = max(peak * speed, 1e-9)
     lead = _inside(BASELINE_REQUESTS / per_second, _BASELINE_SECONDS)
     window = _inside(_WINDOW_REQUESTS / per_second, _WINDOW_SECONDS)
@@ -236,6 +258,13 @@ def _severity(scenario: Scenario, rng: np.random.Generator) -> float:
     if law.kind == "uniform":
         return law.low + (law.high - law.low) * float(rng.random())
     return law.median * math.exp(law.spread * float(rng.standard_normal()))
+
+
+def _from_outside(fault: FaultPlan, settings: Settings) -> bool:
+    """Faults of pods; with Chaos Mesh asked for by name also the delays of a scenario that it can do."""
+    if settings.cluster is None or settings.cluster.engine != "chaos-mesh":
+        return fault.engine == "node"
+    return fault.engine == "node" or (isinstance(fault.fault, LatencyFault) and fault.fault.share == 1)
 
 
 def _where(scenario: Scenario, faults: tuple[FaultPlan, ...], settings: Settings) -> preflight.Where:

@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from chaos.faults.plan import FaultPlan
+from chaos.faults.node import NodeFault
+from chaos.faults.plan import FaultPlan, Outside
 from chaos.local import envoy
 from chaos.local.runs import state_dir
 from chaos.world import WorldError
@@ -98,6 +99,7 @@ class Where:
         weights: its router splits traffic by weight.
         labels: what is not as the scenario says, in words.
         engine: who serves and routes, in words.
+        outside: what puts faults into pods from outside, None where nothing does.
     """
 
     refused: tuple[str, ...]
@@ -106,6 +108,7 @@ class Where:
     pace: Pace
     labels: tuple[str, ...]
     engine: str
+    outside: Outside | None = None
 
 
 def engine_text() -> str:
@@ -123,8 +126,13 @@ def engine_text() -> str:
 def here(scenario: Scenario, faults: Sequence[FaultPlan], state: Path | None) -> Where:
     """This machine."""
     lag = duration_text(scenario.router.lag_seconds)
+    kinds = [
+        f"faults[{each.number}]: {each.kind} is done to pods of a cluster; here there are kill, hang and refuse"
+        for each in faults
+        if isinstance(each.fault, NodeFault)
+    ]
     return Where(
-        refused=tuple(refused(scenario, faults)),
+        refused=(*refused(scenario, faults), *kinds),
         problems=tuple(machine_problems(scenario, faults, state)),
         weights=True,
         pace=Pace(),

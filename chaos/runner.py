@@ -22,6 +22,8 @@ from typing import Any, Final
 from chaos import journal
 from chaos.cluster.settings import ClusterSettings
 from chaos.faults import ProcessFault
+from chaos.faults.node import NODE_FAULTS, NodeFault
+from chaos.faults.plan import Extra
 from chaos.guards import Limits
 from chaos.hearing import Tell
 from chaos.journal import Journal, JournalError
@@ -128,7 +130,7 @@ def planned_by(told: Mapping[str, Any]) -> Plan:
     try:
         settings = dict(told["settings"])
         settings["limits"] = Limits(**settings["limits"])
-        settings["extra"] = tuple(ProcessFault(**each) for each in settings["extra"])
+        settings["extra"] = tuple(_extra(each) for each in settings["extra"])
         settings["state"] = Path(settings["state"]) if settings["state"] is not None else None
         if settings.get("cluster") is not None:
             settings["cluster"] = ClusterSettings(**settings["cluster"])
@@ -142,6 +144,13 @@ def planned_by(told: Mapping[str, Any]) -> Plan:
     if plan.digest != digest:
         raise JournalError(f"{plan.source.path} has changed since the drill began")
     return plan
+
+
+def _extra(told: Mapping[str, Any]) -> Extra:
+    if told["kind"] not in NODE_FAULTS:
+        return ProcessFault(**told)
+    paths = told.get("exempt_paths")
+    return NodeFault(**{**told, "exempt_paths": tuple(paths) if paths is not None else None})
 
 
 def _kept(result: DrillResult, there: Run) -> DrillResult:

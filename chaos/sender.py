@@ -79,6 +79,8 @@ class Sender:
             port=target.port,
             headers=target.headers,
             allow=target.allow,
+            version_header=target.version_header,
+            learn_seconds=max(0.0, lead_seconds) if target.version_header else 0.0,
             log=str(path),
             duration_seconds=duration,
             seed=seed,

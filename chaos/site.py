@@ -11,6 +11,7 @@ from chaos.faults.plan import FaultPlan
 from chaos.injectors.protocol import FaultInjector
 from chaos.local.processes import Processes
 from chaos.local.runs import Run
+from chaos.metrics.prometheus import Prometheus
 from chaos.metrics.scraper import Scraper
 from chaos.plan import Plan
 from chaos.results import Pods
@@ -43,6 +44,15 @@ class Target:
     port: int
     headers: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    version_header: str = ""  #: of a service of somebody else; empty: ours names its revision
+
+
+def prometheus_of(around: Around) -> Prometheus | None:
+    """The Prometheus that is to be asked, if one is; of pods' own counts, since no router is scraped by it."""
+    settings = around.plan.settings
+    if not settings.metrics_url:
+        return None
+    return Prometheus(settings.metrics_url, around.plan.scenario.metrics.model_copy(update={"source": "pods"}))
 
 
 class Site(Protocol):

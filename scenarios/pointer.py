@@ -6,7 +6,7 @@ Where its characters cannot be found again in the file, the error stands where t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -43,7 +43,15 @@ class TextError(ValueError):
 
 
 def pointed(
-    fault: Fault, text: str, *, field: str, place: Place | None, raw: str | None = None, pieces: Sequence[Piece] = ()
+    fault: Fault,
+    text: str,
+    *,
+    field: str,
+    place: Place | None,
+    raw: str | None = None,
+    pieces: Sequence[Piece] = (),
+    nearest: str | None = None,
+    known: Iterable[str] = (),
 ) -> ScenarioError:
     """The error of a fault in a text.
 
@@ -54,6 +62,7 @@ def pointed(
         place: where the value stands in its file; None: it has none.
         raw: the text as the file has it, where it differs.
         pieces: how the two correspond.
+        nearest, known: names that would have been right, as of `ScenarioError`.
     """
     start, end = fault.start, max(fault.end, fault.start + 1)
     if raw is not None:
@@ -63,10 +72,11 @@ def pointed(
     found = _find(lines, place, text, start) if place is not None else None
     if place is None or found is None:
         line, column = _line_of(text, start)
-        return ScenarioError(fault.problem, field=field, place=place, excerpt=_excerpt(line, column, end - start))
-    row, column = found
-    at = Place(place.file, row + 1, column + 1)
-    return ScenarioError(fault.problem, field=field, place=at, excerpt=_excerpt(lines[row], column, end - start))
+    else:
+        row, column = found
+        line, place = lines[row], Place(place.file, row + 1, column + 1)
+    excerpt = _excerpt(line, column, end - start)
+    return ScenarioError(fault.problem, field=field, place=place, nearest=nearest, known=known, excerpt=excerpt)
 
 
 def excerpt_at(place: Place | None, length: int) -> tuple[str, ...]:

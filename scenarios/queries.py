@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from scenarios.errors import Place, ScenarioError, dotted, shown
+from scenarios.pointer import Fault, pointed
 from scenarios.schema import Scenario
 from scenarios.series import facts_of
 from strategies.effects import Ask, PromQuery, Query, Strategy
 
+UNBORN: Final = (
+    "the query has no answer until a canary response has failed, where a counter of failures begins with its first, "
+    "and Argo takes that for an error; here such counters are there from the start: metrics.births.codes=first_event "
+    "shows the difference, 'or vector(0)' avoids it"
+)
 NO_CALENDAR: Final = "@ fixes a time of the calendar, which a simulated rollout does not have"
 CHUNK: Final = 256  #: replications that are simulated together
 
@@ -49,42 +55,40 @@ def check_queries(
         if not texts:
             continue
         from strategies.metrics import promql  # numpy and the parser: only where a query stands
-        from strategies.metrics.catalogue import findings, taken
+        from strategies.metrics.catalogue import Finding, findings, taken
+        from strategies.metrics.unborn import waits_for_a_failure
 
         for text in texts:
             where, place = dotted(("strategies", name)), places.get(name)
             if text in asked:
                 place = asked[text]
                 where = f"{place.file}:{place.line}"
+            field_name = "query" if text in asked else where
             try:
                 parsed = promql.parse(text)
-                if promql.longest_ms(parsed) is None:
-                    raise promql.PromqlError(NO_CALENDAR, 0, len(text))
-                selectors = [each.matchers for each in promql.names_of(parsed)]
+                if (at := promql.fixed_at(parsed)) is not None:
+                    raise promql.PromqlError(NO_CALENDAR, *at)
             except promql.PromqlError as refused:
-                problem = f"{refused.problem} (query {shown(text)})"
-                found.errors.append(ScenarioError(problem, field=_field(name, text, asked), place=place))
+                fault = Fault(refused.problem, refused.start, refused.end)
+                found.errors.append(pointed(fault, text, field=field_name, place=place))
                 continue
-            found.assumed += taken(selectors, facts)
-            for finding in findings(selectors, facts):
+            selectors = promql.names_of(parsed)
+            found.assumed += taken([each.matchers for each in selectors], facts)
+            once: dict[Finding, promql.Selector] = {}
+            for selector in selectors:
+                for finding in findings([selector.matchers], facts):
+                    once.setdefault(finding, selector)
+            for finding, selector in once.items():
                 if strict:
-                    error = ScenarioError(
-                        f"{finding.problem} (query {shown(text)})",
-                        field=_field(name, text, asked),
-                        place=place,
-                        nearest=finding.nearest,
-                        known=finding.known,
-                    )
-                    found.errors.append(error)
+                    fault = Fault(finding.problem, *selector.place)
+                    more: dict[str, Any] = {"nearest": finding.nearest, "known": finding.known}
+                    found.errors.append(pointed(fault, text, field=field_name, place=place, **more))
                 else:
                     goes_on = "; the query goes on without it" if finding.empty else ""
                     found.warnings.append(f"{where}: {finding}{goes_on} (query {shown(text)})")
+            if facts.codes_born is None and not once and waits_for_a_failure(parsed, facts):
+                found.warnings.append(f"{where}: {UNBORN} (query {shown(text)})")
     return found
-
-
-def _field(name: str, text: str, asked: Mapping[str, Place]) -> str:
-    """The field of an error: of the scenario, or the one in which a manifest has its query."""
-    return "query" if text in asked else dotted(("strategies", name))
 
 
 def pod_samples(scenario: Scenario, reads: Iterable[Ask]) -> float:

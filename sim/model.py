@@ -192,6 +192,7 @@ class ChunkDraws:
             delay = np.exp(people.spread * stream(root, chunk, "people").standard_normal((CHUNK, 8)))
             self.approvals_us = whole_us(people.approval_seconds * delay).tolist()
         self._pods: dict[tuple[int, int], PodDraws] = {}
+        self._uids: dict[tuple[int, int], list[list[float]]] = {}
         self._scrapes: dict[int, ScrapeDraws] = {}
         self.shared_leak: list[float] = self._shared_leak()
 
@@ -201,6 +202,13 @@ class ChunkDraws:
         if key not in self._pods:
             self._pods[key] = self._draw_pods(revision, block)
         return self._pods[key]
+
+    def uids(self, revision: int, block: int) -> list[list[float]]:
+        """What orders 32 pods of a revision among which nothing else does: 0..1, as lists `[replication][ordinal]`."""
+        key = (revision, block)
+        if key not in self._uids:
+            self._uids[key] = stream(self.root, self.chunk, "uids", revision, block).random((CHUNK, BLOCK)).tolist()
+        return self._uids[key]
 
     def scrape(self, k: int) -> ScrapeDraws:
         """Whether and when scrape k of each replication comes; the last ones are remembered."""

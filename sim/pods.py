@@ -1,5 +1,8 @@
 """The pods of one service: how each starts, becomes ready, takes traffic, crashes, restarts and ends.
 
+Time 0 is a whole second of the wall clock. That matters for minReadySeconds, which count from the whole second in which
+a pod became ready, so that it is available up to a second early (`pkg/api/v1/pod/util.go IsPodAvailable`).
+
 Sources: reference semantics of kubelet probes (`pkg/kubelet/prober/worker.go`), crash-loop back-off, EndpointSlice lag
 and pod termination of Kubernetes; see docs/explanation/model.md. Two simplifications, both stated there: requests in
 flight when a process dies are counted as those that arrive in one mean response time *after* its death, and the
@@ -16,10 +19,12 @@ from sim.model import US, ChunkDraws, Model, PodDraws, us
 from sim.probes import ProbeTimes
 from sim.seeds import BLOCK, LIVES
 from strategies.models import kubernetes
+from strategies.models.kubernetes_delete import deletion_rank
 
 STABLE: Final = 0
 CANARY: Final = 1
 NAMES: Final = ("stable", "canary")
+_LONG_AGO_US: Final = -30 * 86_400 * US  #: since when pods are ready that ran before the rollout
 
 
 class Listener(Protocol):
@@ -153,7 +158,7 @@ class Pods:
             pod = self._new(revision, 0)
             pod.running_us = pod.answers_us = 0
             pod.ready = pod.available = True
-            pod.ready_us = 0
+            pod.ready_us = _LONG_AGO_US
             self._serve(pod)
         self.ready[revision] = self.available[revision] = count
         self.born_us[revision] = 0 if count else -1
@@ -170,7 +175,7 @@ class Pods:
         active = self.active[revision]
         extra = len(active) - count
         if extra > 0:
-            for pod in _deletion_order(active)[:extra] if count else list(active):
+            for pod in self._deletion_order(active)[:extra] if count else list(active):
                 self.terminate(pod)
         else:
             now = self.clock.now_us
@@ -179,6 +184,22 @@ class Pods:
             self._count_peak()
         if tell:
             self.listener.pods_changed()
+
+    def _deletion_order(self, pods: list[Pod]) -> list[Pod]:
+        """Pods in the order in which their ReplicaSet deletes them."""
+        now, place = self.clock.now_us, self.place
+
+        def rank(pod: Pod) -> tuple[Any, ...]:
+            return deletion_rank(
+                now,
+                running=pod.running_us >= 0,
+                ready_us=pod.ready_us if pod.ready else None,
+                restarts=pod.restarts,
+                made_us=pod.born_us,
+                uid=self.draws.uids(pod.revision, pod.ordinal // BLOCK)[place][pod.place],
+            )
+
+        return sorted(pods, key=rank)
 
     def _create(self, revision: int, now: int) -> None:
         pod = self._new(revision, now)
@@ -260,8 +281,9 @@ class Pods:
             self.watcher.show(pod)
         if self.log is not None:
             self.log("pod_ready", pod.name)
-        if self.min_ready_us:
-            self.clock.call_at(now + self.min_ready_us, self._become_available, (pod, pod.epoch))
+        available_us = now - now % US + self.min_ready_us  # the time of a condition is kept in whole seconds
+        if self.min_ready_us and available_us > now:
+            self.clock.call_at(available_us, self._become_available, (pod, pod.epoch))
             self.listener.pods_changed()
         else:
             self._become_available((pod, pod.epoch))
@@ -459,12 +481,3 @@ class Pods:
     def pod_us(self, end_us: int) -> int:
         """Pod-microseconds up to the end of the run."""
         return sum(gone - born for born, gone in self.lives_until(end_us))
-
-
-def _deletion_order(pods: list[Pod]) -> list[Pod]:
-    """Pods in the order in which a ReplicaSet deletes them (`ActivePods.Less`, without cost and node rank)."""
-
-    def rank(pod: Pod) -> tuple[Any, ...]:
-        return (pod.running_us >= 0, pod.ready, -pod.ready_us, -pod.restarts, -pod.born_us, -pod.ordinal)
-
-    return sorted(pods, key=rank)

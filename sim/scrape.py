@@ -59,7 +59,7 @@ class Store:
             self.failed = np.zeros((self.length, replications, 2), dtype=bool)
         #: first scrape that shows a failed and a successful response of a revision, where series wait for them
         self.first: IntArray | None = None
-        if self.facts.codes_born == "first_event":
+        if any(each.born == "first_event" for family in self.facts.series.values() for each in family):
             self.first = np.full((replications, 2, 2), NEVER, dtype=np.int64)
         self._found: dict[tuple[Matcher, ...], tuple[Exported, ...]] = {}
         self._shapes: dict[Ask, Shape | None] = {}

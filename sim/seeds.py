@@ -25,6 +25,7 @@ _STREAMS: Final = {
     "people": 5,
     "traffic": 6,
     "scrapes": 7,
+    "uids": 8,
 }
 
 

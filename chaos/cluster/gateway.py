@@ -29,6 +29,9 @@ def router(door: Door, settings: ClusterSettings) -> Router | None:
     """
     if settings.routing == "service":
         return None
+    named, endpoint = settings.gateway_parts, settings.endpoint
+    if named is not None and endpoint is not None:  # nothing to look for: an account may see one namespace only
+        return Router(named, endpoint)
     found = _gateway(door, settings)
     if found is None:
         if settings.routing == "gateway":
@@ -37,7 +40,7 @@ def router(door: Door, settings: ClusterSettings) -> Router | None:
             )
         return None
     meta = found["metadata"]
-    return Router((meta["namespace"], meta["name"]), settings.endpoint or _address(door, found))
+    return Router((meta["namespace"], meta["name"]), endpoint or _address(door, found))
 
 
 def _gateway(door: Door, settings: ClusterSettings) -> Object | None:
@@ -80,3 +83,10 @@ def service_address(door: Door, name: str, namespace: str) -> tuple[str, int]:
     if found is None:
         raise WorldError(f"Service {name} of {namespace} is gone")
     return str(found["spec"]["clusterIP"]), 80
+
+
+def router_metrics(door: Door, settings: ClusterSettings) -> str:
+    """URL of what the router exports; empty: nobody knows one."""
+    if settings.router_metrics or door.node is None:
+        return settings.router_metrics
+    return f"http://{native.IP}:{native.ROUTER_METRICS_PORT}/metrics"

@@ -20,7 +20,7 @@ from chaos.world import WorldError
 WATCH_SECONDS: Final = 7
 DEADLINE_SECONDS: Final = 10.0
 _BACKOFF_SECONDS: Final = (0.1, 2.0)
-_GONE: Final = 410
+_REFUSED: Final = (401, 403, 404)  #: at the very start, asking again will not help
 
 
 class Informer:
@@ -28,10 +28,11 @@ class Informer:
 
     Args:
         changed: called in the loop's thread with every object that is new or changed, and whether it was deleted.
-        lost: called in the loop's thread when nothing was heard of the server for `patience_seconds`.
+        lost: called in the loop's thread, once, when nothing was heard of the server for `patience_seconds`, or it
+            did not let us listen in the first place.
 
     Attributes worth reading: `objects` (by name; read it in the loop's thread), `heard` (monotonic seconds of the last
-    word of the server), `lists` (how often all was listed).
+    word of a watch, or of a list that was followed by one), `lists` (how often all was listed).
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class Informer:
         lost: Callable[[WorldError], None] = lambda error: None,
         patience_seconds: float = 30.0,
     ) -> None:
-        self._kube, self._kind, self._namespace, self._labels = kube, kind, namespace, labels
+        self._kube, self._kind, self._namespace, self._labels = kube.hasty(), kind, namespace, labels
         self._changed, self._lost, self._patience = changed, lost, patience_seconds
         self.objects: dict[str, Object] = {}
         self.heard = time.monotonic()
         self.lists = 0
+        self._error: WorldError | None = None  #: it was lost before anybody could be told
         self._ready = asyncio.Event()
         self._over = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,11 +64,15 @@ class Informer:
             WorldError: it did not come.
         """
         self._loop = asyncio.get_running_loop()
+        self.heard = time.monotonic()
         self._thread.start()
         try:
-            await asyncio.wait_for(self._ready.wait(), self._patience)
+            await asyncio.wait_for(self._ready.wait(), self._patience + DEADLINE_SECONDS)
         except TimeoutError:
-            raise WorldError(f"{self._kind.plural} of {self._namespace} could not be listed") from None
+            self._error = WorldError(f"{self._kind.plural} of {self._namespace} could not be listed")
+        if self._error is not None:
+            self.stop()
+            raise self._error
 
     def stop(self) -> None:
         """Hear no more; the thread ends with its watch."""
@@ -76,26 +82,33 @@ class Informer:
 
     def _run(self) -> None:
         version, pause = "", _BACKOFF_SECONDS[0]
+        refused: tuple[int, ...] = _REFUSED
         while not self._over.is_set():
             try:
-                version = self._follow(version) if version else self._list()
-                pause = _BACKOFF_SECONDS[0]
+                if version:
+                    version = self._follow(version)
+                    pause, refused = _BACKOFF_SECONDS[0], ()
+                else:
+                    version = self._list()
             except ApiError as error:
                 version = ""  # what happened meanwhile is not known: list again
-                if error.status == _GONE:
-                    continue
-                if time.monotonic() - self.heard > self._patience:
-                    self._tell(self._lost, WorldError(f"nothing was heard of {self._kind.plural}: {error}"))
+                if error.status in refused or time.monotonic() - self.heard > self._patience:
+                    text = f"nothing is heard of {self._kind.plural} of {self._namespace} any more: {error}"
+                    self._tell(self._gone, WorldError(text))
                     return
                 self._over.wait(pause)
                 pause = min(2 * pause, _BACKOFF_SECONDS[1])
 
     def _list(self) -> str:
         found = self._kube.list(self._kind, self._namespace, labels=self._labels)
-        self.heard = time.monotonic()
+        try:
+            version = str(found["metadata"]["resourceVersion"])
+            named = {str(item["metadata"]["name"]): item for item in found["items"]}
+        except (KeyError, TypeError):
+            raise self._kube.stranger(f"a list of {self._kind.plural}") from None
         self.lists += 1
-        self._tell(self._all, found["items"])
-        return str(found["metadata"]["resourceVersion"])
+        self._tell(self._all, named)
+        return version
 
     def _follow(self, version: str) -> str:
         for event in self._kube.watch(
@@ -105,8 +118,11 @@ class Informer:
             if self._over.is_set():
                 break
             found = event["object"]
-            version = str(found["metadata"]["resourceVersion"])
-            if event["type"] != "BOOKMARK":
+            try:
+                version, name = str(found["metadata"]["resourceVersion"]), found["metadata"].get("name")
+            except (KeyError, TypeError, AttributeError):
+                raise self._kube.stranger(f"the watch of {self._kind.plural}") from None
+            if event["type"] != "BOOKMARK" and name:
                 self._tell(self._one, found, event["type"] == "DELETED")
         self.heard = time.monotonic()
         return version
@@ -118,8 +134,15 @@ class Informer:
 
     # -- in the loop ----------------------------------------------------------------------------------------------
 
-    def _all(self, items: list[Object]) -> None:
-        there = {item["metadata"]["name"]: item for item in items}
+    def _gone(self, error: WorldError) -> None:
+        if self._ready.is_set():
+            if not self._over.is_set():
+                self._lost(error)
+        else:
+            self._error = error
+            self._ready.set()
+
+    def _all(self, there: dict[str, Object]) -> None:
         for name in self.objects.keys() - there.keys():
             self._one(self.objects[name], deleted=True)
         for item in there.values():

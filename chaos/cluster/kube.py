@@ -2,82 +2,33 @@
 
 The official client brings authentication, TLS and connections; its typed classes are left out, since one small set of
 verbs does for every kind. All calls block and are safe in threads; the harness calls them by `asyncio.to_thread`.
-
-Repeated are 429 and 5xx (as long as the server asks for), lost connections, and a PATCH that met a conflict. That is
-harmless: names are ours, patches are absolute, and a create that was heard twice answers 409.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeAlias
-from urllib.parse import urlencode
-
-import urllib3
-from kubernetes import client, config
-from kubernetes.config.config_exception import ConfigException
-from urllib3.exceptions import HTTPError
+from typing import Any, Final
 
 from chaos.cluster.kinds import NAMESPACE, Kind
-from chaos.world import WorldError
+from chaos.cluster.wire import FIELD_MANAGER, LONGEST_WORDS, Wire
+from chaos.cluster.wire import ApiError as ApiError
+from chaos.cluster.wire import Object as Object
 
-FIELD_MANAGER: Final = "rolloutlab"
-REQUEST_SECONDS: Final = 10.0  #: of one try
-_TRIES: Final = 5
-_CONFLICT: Final = 409
-Object: TypeAlias = dict[str, Any]
+SILENCE_SECONDS: Final = 2.0  #: that the end of a watch may be late before it counts as lost
 
 
-class ApiError(WorldError):
-    """The API server refused: `status` is the HTTP status (0: it was not reached), the text says what and why."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-class _Retry(urllib3.Retry):
-    """429 and 5xx for every verb; a conflict only where the patch is absolute."""
-
-    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
-        if status_code == _CONFLICT:
-            return method == "PATCH"
-        return bool(super().is_retry(method, status_code, has_retry_after))
-
-
-class Kube:
+class Kube(Wire):
     """One cluster, as one account.
 
     Args:
         kubeconfig: a file; None: as kubectl finds it, or the account of the pod that this runs in.
         context: of the file; None: its current one.
 
-    Attributes worth reading: `server` (URL), `context`.
+    Attributes worth reading: `server` (URL), `kubeconfig` (absolute; None in a pod), `context`.
 
     Raises:
         WorldError: there is no such file or context.
     """
-
-    def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
-        settings = client.Configuration()
-        try:
-            load: Any = config.load_config  # the client's loaders carry no types
-            load(config_file=kubeconfig, context=context, client_configuration=settings)
-        except (ConfigException, OSError, ValueError) as error:
-            where = kubeconfig or "the default kubeconfig"
-            raise WorldError(f"{where}: {error}; `kubectl config get-contexts` lists contexts") from None
-        settings.retries = _Retry(
-            total=_TRIES,
-            status_forcelist=(429, 500, 502, 503, 504),
-            allowed_methods=None,
-            backoff_factor=0.1,
-            backoff_max=2.0,
-            raise_on_status=False,
-        )
-        self.server: str = settings.host
-        self.context = context or ""
-        self._client = client.ApiClient(settings)
 
     # -- verbs ----------------------------------------------------------------------------------------------------
 
@@ -92,7 +43,12 @@ class Kube:
 
     def list(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Object:
         """All objects of a kind that the selectors match: the list, with `items` and `metadata.resourceVersion`."""
-        return self.request("GET", kind.path(namespace), labelSelector=labels, fieldSelector=fields)
+        path = kind.path(namespace)
+        found = self.request("GET", path, labelSelector=labels, fieldSelector=fields)
+        items = found.get("items")
+        if not isinstance(items, list) and ("items" not in found or items is not None):
+            raise self.stranger(f"GET {path}")
+        return {**found, "items": items or []}
 
     def create(self, kind: Kind, body: Mapping[str, Any], namespace: str | None = None, **query: str) -> Object:
         """Make a new object; 409 when its name is taken."""
@@ -120,15 +76,19 @@ class Kube:
         *,
         grace_seconds: int | None = None,
         wait: bool = False,
+        version: str | None = None,
     ) -> bool:
         """Ask for the end of an object; false when there is none.
 
         Args:
             wait: dependants go first, and the object stays so long.
+            version: only if it still has this resourceVersion; else 409.
         """
         body: Object = {"propagationPolicy": "Foreground" if wait else "Background"}
         if grace_seconds is not None:
             body["gracePeriodSeconds"] = grace_seconds
+        if version is not None:
+            body["preconditions"] = {"resourceVersion": version}
         try:
             self.request("DELETE", kind.path(namespace, name), body)
         except ApiError as error:
@@ -137,59 +97,35 @@ class Kube:
             raise
         return True
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        content: str = "application/json",
-        **query: str,
-    ) -> Object:
-        """One request whose answer is JSON.
-
-        Raises:
-            ApiError: the server refused, or was not reached.
-        """
-        response = self._send(method, path, body, content, query, timeout=REQUEST_SECONDS)
-        found: Object = json.loads(response.data or b"{}")
-        return found
-
-    def text(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, seconds: float = 5.0) -> bytes:
-        """One request whose answer is not JSON: logs, or what a pod answers through the API server's proxy."""
-        data: bytes = self._send(method, path, body, "application/json", {}, timeout=seconds).data
-        return data
-
     def watch(
         self, kind: Kind, namespace: str | None, *, since: str, labels: str = "", seconds: int
     ) -> Iterator[Object]:
         """Changes after a resource version, until the server ends the watch after `seconds`.
 
-        A connection that was dropped without a word is noticed some two seconds after the watch should have ended.
+        A connection that was dropped without a word is noticed `SILENCE_SECONDS` after the watch should have ended.
 
         Raises:
             ApiError: 410 when the version is too old (list again); 0 when the connection was lost.
         """
+        what = f"the watch of {kind.plural}"
         query = {"watch": "true", "resourceVersion": since, "labelSelector": labels, "timeoutSeconds": str(seconds)}
-        response = self._send(
-            "GET", kind.path(namespace), None, "application/json", query, timeout=seconds + 2.0, stream=True
-        )
-        rest = b""
-        try:
-            for part in response.stream(amt=None, decode_content=False):
-                *lines, rest = (rest + part).split(b"\n")
-                yield from (_event(line) for line in lines if line)
-        except (HTTPError, OSError) as error:
-            raise ApiError(0, f"{self.server}: the watch of {kind.plural} was lost: {error}") from None
-        finally:
-            response.close()
-            response.release_conn()
+        for found in self.lines(kind.path(namespace), query, what, seconds=seconds + SILENCE_SECONDS):
+            about = found.get("object")
+            if "type" not in found or not isinstance(about, dict):
+                raise self.stranger(what)
+            if found["type"] == "ERROR":
+                said = str(about.get("message", "it failed"))[:LONGEST_WORDS]
+                raise ApiError(int(about.get("code", 0)), f"{what}: {said}")
+            yield found
 
     # -- facts ----------------------------------------------------------------------------------------------------
 
     def version(self) -> str:
         """The server's own, as `v1.35.4`."""
-        return str(self.request("GET", "/version")["gitVersion"])
+        found = self.request("GET", "/version")
+        if "gitVersion" not in found:
+            raise self.stranger("GET /version")
+        return str(found["gitVersion"])
 
     def identity(self) -> str:
         """What tells this cluster from all others: the uid of its namespace kube-system."""
@@ -206,58 +142,3 @@ class Kube:
                 return False
             raise
         return any(each["name"] == kind.plural for each in found.get("resources", ()))
-
-    # -- the wire -------------------------------------------------------------------------------------------------
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        content: str,
-        query: Mapping[str, str],
-        *,
-        timeout: float,
-        stream: bool = False,
-    ) -> Any:
-        headers = {"Accept": "application/json", "Content-Type": content, "User-Agent": FIELD_MANAGER}
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        asked = urlencode({name: value for name, value in query.items() if value})
-        url = f"{self.server}{path}{'?' + asked if asked else ''}"
-        try:
-            response = self._client.rest_client.pool_manager.request(
-                method,
-                url,
-                body=None if body is None else json.dumps(body),
-                headers=headers,
-                timeout=urllib3.Timeout(connect=3.0, read=timeout),
-                preload_content=not stream,
-            )
-        except (HTTPError, OSError) as error:
-            raise ApiError(0, f"the API server {self.server} is not reached: {_plain(error)}") from None
-        if response.status >= 400:
-            data = response.read() if stream else response.data
-            response.release_conn()
-            raise ApiError(response.status, f"{method} {path}: {_message(data, response.status)}")
-        return response
-
-
-def _event(line: bytes) -> Object:
-    found: Object = json.loads(line)
-    if found["type"] == "ERROR":
-        raise ApiError(int(found["object"].get("code", 0)), str(found["object"].get("message", "watch failed")))
-    return found
-
-
-def _message(data: bytes, status: int) -> str:
-    """What the server says; it is a stranger's text, so it is bounded."""
-    try:
-        return str(json.loads(data)["message"])[:500]
-    except (ValueError, KeyError, TypeError):
-        return f"{status} {data.decode(errors='replace').strip()[:200]}"
-
-
-def _plain(error: BaseException) -> str:
-    """The innermost reason of a failed connection."""
-    reason = getattr(error, "reason", None)
-    return _plain(reason) if isinstance(reason, BaseException) else str(error).split(": ", 1)[-1]

@@ -22,6 +22,7 @@ Part = Literal["main", "canary"]
 PART: Final = PREFIX + "part"
 EXPIRES: Final = PREFIX + "expires-at"  #: epoch seconds after which a sweep may take it for left behind
 WHOLE: Final = 1000  #: the two weights of a route add up to this
+_CPU: Final = "500m"  #: limit of a container: a stress inside it slows that pod, not the node
 _HEADROOM_MIB: Final = 64  #: of a container above the limit at which the application ends itself
 
 
@@ -141,7 +142,10 @@ def _container(drilled: Drilled, service: Service, settings: Mapping[str, Any]) 
         "imagePullPolicy": "IfNotPresent",
         "env": _environment(settings),
         "ports": [{"name": "http", "containerPort": PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": f"{math.ceil(memory)}Mi"}},
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "32Mi"},
+            "limits": {"cpu": _CPU, "memory": f"{math.ceil(memory)}Mi"},
+        },
         "securityContext": {"allowPrivilegeEscalation": False},
     }
     probes = service.probes

@@ -11,8 +11,11 @@ from chaos.cluster import door as doors
 from chaos.cluster import gateway, safety
 from chaos.cluster.door import Door
 from chaos.cluster.gateway import Router
+from chaos.cluster.kinds import POD_CHAOS
 from chaos.cluster.settings import ClusterSettings
-from chaos.faults.plan import FaultPlan, ProcessFault
+from chaos.faults.node import NodeFault
+from chaos.faults.plan import FaultPlan, Outside, ProcessFault
+from chaos.injectors.chaos_mesh_objects import engine
 from chaos.local.runs import state_dir
 from chaos.preflight import Pace, Where
 from chaos.world import WorldError
@@ -30,28 +33,46 @@ def there(
 ) -> Where:
     """What a cluster is like for a drill; one that cannot be used says why in `problems`."""
     problems = list(preflight.state_problems(state or state_dir()))
-    native, router, engine = False, None, "a cluster"
+    native, counted, router, serves, outside = False, False, None, "a cluster", None
     try:
         found = doors.opened(settings)
         native = found.node is not None
         problems += safety.refusals(found.kube, settings)
-        router = gateway.router(found, settings)
-        engine = _engine(found, router)
+        router = None if settings.observe else gateway.router(found, settings)
+        serves = _engine(found, router, settings)
+        outside = _outside(found, settings)
+        counted = bool(gateway.router_metrics(found, settings)) and router is not None
     except WorldError as error:
         problems.append(str(error))
+    if outside is None and not problems and any(isinstance(each.fault, NodeFault) for each in faults):
+        problems.append("nothing here puts faults into pods from outside: install Chaos Mesh (`rolloutlab doctor`)")
     most = MOST_PODS if native else MOST_PODS_ELSEWHERE
     refused = preflight.refused(scenario, faults, router="the gateway", most=most)
     return Where(
         refused=(*refused, *_refused(faults, by_router=by_router)),
         problems=tuple(dict.fromkeys(problems)),
-        weights=router is not None,
+        weights=router is not None or bool(settings.observe),
         pace=Pace(per_core=NATIVE_PER_CORE if native else ELSEWHERE_PER_CORE, probe_seconds=None),
-        labels=tuple(_labels(scenario, routed=router is not None)),
-        engine=engine,
+        labels=tuple(_labels(scenario, settings, routed=router is not None, counted=counted)),
+        engine=serves,
+        outside=outside,
     )
 
 
-def _engine(found: Door, router: Router | None) -> str:
+def _outside(found: Door, settings: ClusterSettings) -> Outside | None:
+    """What puts faults into pods: what was asked for, else the native node's own, else Chaos Mesh."""
+    if settings.engine != "chaos-mesh" and found.node is not None:
+        return "native"
+    if settings.engine == "native":
+        raise WorldError("--engine native: its agent runs on the native node only; expected auto or chaos-mesh here")
+    if not found.kube.serves(POD_CHAOS):
+        return None
+    return "chaos-mesh" if engine(found.kube) == "chaos-mesh" else "stand-in"
+
+
+def _engine(found: Door, router: Router | None, settings: ClusterSettings) -> str:
+    if settings.observe:
+        return f"{settings.observe} of namespace {settings.namespace}, Kubernetes {found.kube.version()}"
     where = "native node" if found.node is not None else found.kube.server
     by = f"behind Gateway {'/'.join(router.gateway)}" if router is not None else "behind a Service"
     return f"pods {by}, Kubernetes {found.kube.version()}, {where}"
@@ -61,16 +82,21 @@ def _refused(faults: Sequence[FaultPlan], *, by_router: bool) -> Iterator[str]:
     if by_router:
         yield "--by-router: a Gateway has no faults of its own; leave them to the application or to an injector"
     for plan in faults:
-        if isinstance(plan.fault, ProcessFault) and plan.fault.kind == "hang":
-            yield f"faults[{plan.number}]: a process is hung on this machine only; in a cluster it is `freeze`"
+        if isinstance(plan.fault, ProcessFault) and plan.fault.kind != "refuse":
+            other = {"kill": "pod_kill or container_kill", "hang": "freeze"}[plan.fault.kind]
+            kind = plan.fault.kind
+            yield f"faults[{plan.number}]: {kind} is of processes on this machine; in a cluster it is {other}"
 
 
-def _labels(scenario: Scenario, *, routed: bool) -> Iterator[str]:
+def _labels(scenario: Scenario, settings: ClusterSettings, *, routed: bool, counted: bool) -> Iterator[str]:
+    if settings.observe:
+        yield f"only observed: somebody else rolls {settings.observe} out; the scenario's own faults are not made"
+        return
     startup = scenario.service.startup
     took = duration_text(startup.schedule_seconds + startup.pull_seconds)
     yield f"startup.schedule, startup.pull: the cluster takes its own time instead of {took}"
-    if scenario.metrics.source == "router":
-        yield "metrics.source: the pods count responses here, not the router"
+    if scenario.metrics.source == "router" and not counted:
+        yield "metrics.source: the pods count responses here, not the router (--router-metrics says where it does)"
     if routed:
         lag = duration_text(scenario.router.lag_seconds)
         yield f"router.lag: the Gateway takes what it takes instead of {lag}"

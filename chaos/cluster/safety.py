@@ -55,9 +55,13 @@ def _refusals(kube: Kube, settings: ClusterSettings) -> Iterator[str]:
         yield f"namespace {name} is not for drills: `kubectl label namespace {name} {ALLOWED}=true` allows them"
     if kube.get(CONFIG_MAP, STOP, name) is not None:
         yield stopped(name)
-    holder = _holder(kube.get(LEASE, LEASE_NAME, name))
-    if holder:
-        yield f"drill {holder} is running in namespace {name}: wait for its end, or `rolloutlab abort` it"
+    if running := holder(kube, name):
+        yield f"drill {running} is running in namespace {name}: wait for its end, or `rolloutlab abort` it"
+
+
+def holder(kube: Kube, namespace: str) -> str:
+    """The drill that is running in a namespace, empty when none is."""
+    return _holder(kube.get(LEASE, LEASE_NAME, namespace))
 
 
 def stopped(namespace: str) -> str:
@@ -87,9 +91,9 @@ class Hold:
             WorldError: another drill has it.
         """
         found = self._kube.get(LEASE, LEASE_NAME, self._namespace)
-        holder = _holder(found)
-        if holder not in ("", self._holder):
-            raise WorldError(f"drill {holder} has begun in namespace {self._namespace} meanwhile")
+        other = _holder(found)
+        if other not in ("", self._holder):
+            raise WorldError(f"drill {other} has begun in namespace {self._namespace} meanwhile")
         body: Object = {"metadata": {"name": LEASE_NAME, "namespace": self._namespace}, "spec": self._spec()}
         if found is None:
             self._kube.create(LEASE, body, self._namespace)

@@ -12,8 +12,9 @@ from typing import Any, Final
 from chaos.clock import MICROSECONDS
 from chaos.cluster import door as doors
 from chaos.cluster import gateway, objects, sweeping
-from chaos.cluster.injectors import injector_of
+from chaos.cluster.injectors import Injectors
 from chaos.cluster.objects import Drilled
+from chaos.cluster.observed import ObservedWorld
 from chaos.cluster.pod import ADMIN_PORT, Pod
 from chaos.cluster.safety import Hold
 from chaos.cluster.settings import ClusterSettings
@@ -26,7 +27,7 @@ from chaos.local.processes import Processes
 from chaos.local.runs import CLUSTER, Run
 from chaos.metrics.scraper import Scraper
 from chaos.results import Pods
-from chaos.site import Around, Target
+from chaos.site import Around, Target, prometheus_of
 from chaos.world import WorldError
 
 _RESIDENT_MIB: Final = 45.0  #: of a replica without a leak, where no scrape has told yet
@@ -43,7 +44,7 @@ class ClusterSite:
         assert plan.settings.cluster is not None
         self._around, self._settings = around, plan.settings.cluster
         self._door = doors.opened(self._settings)
-        self._router = gateway.router(self._door, self._settings)
+        self._router = None if self._settings.observe else gateway.router(self._door, self._settings)
         self.processes = Processes(run)
         circumstances = Circumstances(service=plan.scenario.service, speed=plan.speed, resident_mib=_RESIDENT_MIB)
         self._board = KnobBoard(circumstances, tell=self._turn)
@@ -56,20 +57,45 @@ class ClusterSite:
             speed=plan.speed,
             expires=math.ceil(time.time() + lasts),
         )
-        self.world = ClusterWorld(
+        self.world = self._observed() if self._settings.observe else self._own()
+        self._injectors = Injectors(
+            self._door.kube,
+            lambda: self.world.made.drilled if isinstance(self.world, ClusterWorld) else self.drilled,
+            lambda: self.world.fleet,
+            board=self._board,
+            blind=self.world,
+            node=self._door.node,
+        )
+        self._hold = Hold(self._door.kube, self._settings.namespace, self.drilled.id, self._lost)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _own(self) -> ClusterWorld:
+        around = self._around
+        return ClusterWorld(
             self._door.kube,
             self.drilled,
-            plan.scenario,
+            around.plan.scenario,
             around.clock,
             gateway=self._router.gateway if self._router is not None else None,
-            seed=plan.settings.seed,
+            seed=around.plan.settings.seed,
             extra=self._board.template,
             person=around.person,
             failed=around.failed,
             tell=self._told,
+            router_metrics=gateway.router_metrics(self._door, self._settings),
+            prometheus=prometheus_of(around),
         )
-        self._hold = Hold(self._door.kube, self._settings.namespace, self.drilled.id, self._lost)
-        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _observed(self) -> ObservedWorld:
+        around, settings = self._around, self._settings
+        return ObservedWorld(
+            self._door.kube,
+            settings.namespace,
+            settings.observe,
+            around.clock,
+            tell=around.tell,
+            failed=around.failed,
+        )
 
     async def start(self) -> None:
         """See `Site`."""
@@ -82,6 +108,18 @@ class ClusterSite:
 
     def target(self) -> Target:
         """See `Site`."""
+        settings = self._settings
+        if settings.observe:
+            assert settings.endpoint is not None
+            host, port = settings.endpoint
+            headers = {"Host": settings.host} if settings.host else {}
+            return Target(
+                host=host,
+                port=port,
+                headers=headers,
+                allow=(str(ipaddress.ip_network(host)),),
+                version_header=settings.version_header,
+            )
         if self._router is not None:
             host, port = self._router.address
         else:
@@ -96,11 +134,11 @@ class ClusterSite:
 
     def injector(self, fault: FaultPlan) -> FaultInjector:
         """See `Site`."""
-        return injector_of(fault, self.world, self._board)
+        return self._injectors.of(fault)
 
     def scraper(self) -> Scraper | None:
         """See `Site`."""
-        return self.world.scraper
+        return self.world.scraper if isinstance(self.world, ClusterWorld) else None
 
     def ready(self) -> int:
         """See `Site`."""
@@ -114,12 +152,14 @@ class ClusterSite:
 
     def end(self) -> bool:
         """See `Site`: the objects of the drill are deleted, which ends its pods and its route."""
-        self.world.made.remove()
+        if isinstance(self.world, ClusterWorld):
+            self.world.made.remove()
         return True
 
     async def stop(self) -> None:
         """See `Site`."""
         await self.world.stop()
+        await self._injectors.close()
         await self.processes.stop()
 
     async def clear(self) -> list[str]:
@@ -137,12 +177,13 @@ class ClusterSite:
 
     def _told(self, kind: str, who: str, **facts: Any) -> None:
         """A container that runs is one whose knobs are known: those of its template."""
-        if kind == "container_started":
+        if kind == "container_started" and isinstance(self.world, ClusterWorld):
             pod = self.world.fleet.pods[who]
             self._board.began(pod, self.world.made.given.get(pod.revision, {}), time.monotonic())
         self._around.tell(kind, who, **facts)
 
     async def _turn(self, pod: Pod, knobs: Knobs) -> bool:
+        assert isinstance(self.world, ClusterWorld)  # nobody else's application has knobs
         try:
             await self.world.reach.post(pod, ADMIN_PORT, "/admin/knobs", knobs)
         except WorldError:

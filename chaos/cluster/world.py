@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from chaos.app_settings import told
 from chaos.clock import MICROSECONDS, LiveClock
+from chaos.cluster import traefik
 from chaos.cluster.fleet import REVISIONS, Fleet, trouble
 from chaos.cluster.informer import Informer
 from chaos.cluster.kinds import DEPLOYMENT, POD, REPLICA_SET
@@ -19,6 +20,7 @@ from chaos.cluster.objects import Drilled, revision_of
 from chaos.cluster.pod import DRILL, PORT, Pod
 from chaos.cluster.reach import Reach
 from chaos.metrics.answers import answer
+from chaos.metrics.prometheus import Prometheus
 from chaos.metrics.scraper import Scraper, Target
 from chaos.waiting import Waiting
 from chaos.world import WorldError
@@ -46,9 +48,10 @@ class ClusterWorld:
 
     Args:
         drilled: names and labels of everything that is made.
+        router_metrics: URL of what the router exports; empty: only pods count.
         gateway: (namespace, name) of the Gateway; None: no router, traffic follows pods and Services.
         extra: settings of the application of a revision beside what the scenario says: the knobs of a fault.
-        person, failed, tell: as of `LocalWorld`.
+        person, failed, tell, prometheus: as of `LocalWorld`.
 
     Attributes worth reading: `fleet`, `made`, `scraper`, `reach`, `weight`, `blind`.
     """
@@ -66,9 +69,12 @@ class ClusterWorld:
         person: Callable[[str], Awaitable[str]],
         failed: Callable[[BaseException], None],
         tell: Callable[..., None],
+        router_metrics: str = "",
+        prometheus: Prometheus | None = None,
     ) -> None:
         self.kube, self.scenario, self.clock, self.seed = kube, scenario, clock, seed
         self._extra, self._person, self._failed, self._tell = extra, person, failed, tell
+        self._prometheus = prometheus
         self.made = Made(kube, drilled, scenario, gateway=gateway, settings=self._settings)
         self._waiting = Waiting(clock, lambda: self.fleet.progress_us)
         labels = f"{DRILL}={drilled.id}"
@@ -78,12 +84,14 @@ class ClusterWorld:
             kube, DEPLOYMENT, drilled.namespace, labels=labels, changed=self._changed, lost=failed
         )
         self.reach = Reach(kube)
-        self._metrics = scenario.metrics.model_copy(update={"source": "pods"})
+        self._router_metrics = router_metrics if gateway is not None else ""
+        self._of_pods = scenario.metrics.model_copy(update={"source": "pods"})
         self.scraper = Scraper(
             clock,
             scenario.metrics.scrape_interval_seconds,
             self.targets,
             blind=lambda: self.blind,
+            relabel=self._relabelled,
             fetch=self._fetch,
         )
         self.blind = False
@@ -152,6 +160,8 @@ class ClusterWorld:
             scraping.cancel()
             await asyncio.gather(scraping, return_exceptions=True)
         await self.reach.close()
+        if self._prometheus is not None:
+            await self._prometheus.close()
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
@@ -214,7 +224,13 @@ class ClusterWorld:
 
     async def measure(self, ask: Ask) -> Measured:
         """See `RealWorld`."""
-        value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, self._metrics)
+        if self._prometheus is not None:
+            value = await self._prometheus.answer(ask, self._seconds())
+        else:
+            # while traffic follows pods, one Service has both revisions, and the router cannot tell them apart
+            by_router = bool(self._router_metrics) and not self._by_pods
+            metrics = self.scenario.metrics if by_router else self._of_pods
+            value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, metrics, router=traefik.FAMILIES)
         await self.clock.sleep(self.scenario.metrics.query_seconds)
         value.at_seconds = self._seconds()
         return value
@@ -265,14 +281,22 @@ class ClusterWorld:
     # -- metrics --------------------------------------------------------------------------------------------------
 
     def targets(self) -> list[Target]:
-        """What is scraped: every pod whose container runs."""
-        return [Target(pod.name, pod.name, {"instance": f"{pod.ip}:{PORT}"}) for pod in self.fleet.running() if pod.ip]
+        """What is scraped: every pod whose container runs, and the router."""
+        found = [Target(pod.name, pod.name, {"instance": f"{pod.ip}:{PORT}"}) for pod in self.fleet.running() if pod.ip]
+        if self._router_metrics:
+            found.append(Target(traefik.TARGET, self._router_metrics, {"instance": traefik.TARGET}))
+        return found
+
+    def _relabelled(self, target: Target, labels: Mapping[str, str]) -> Mapping[str, str] | None:
+        return traefik.revision_series(self.made.drilled, labels) if target.name == traefik.TARGET else labels
 
     async def _fetch(self, target: Target) -> bytes:
         pod = self.fleet.pods.get(target.name)
-        if pod is None:
-            raise ValueError(f"{target.name} is gone")
         try:
+            if target.name == traefik.TARGET:
+                return await self.reach.url(target.url)
+            if pod is None:
+                raise ValueError(f"{target.name} is gone")
             return await self.reach.get(pod, PORT, "/metrics")
         except WorldError as error:
             raise ValueError(str(error)) from None

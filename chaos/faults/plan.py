@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
+from chaos.faults.node import NodeFault
 from scenarios.schema import (
     CrashLoopFault,
     ErrorRatioFault,
@@ -20,7 +21,11 @@ from scenarios.schema import (
 )
 from strategies.effects import Revision
 
-Engine: TypeAlias = Literal["application", "router", "processes", "scraper"]
+#: what acts on pods from outside; `stand-in` is test equipment in the place of Chaos Mesh, and says so
+Outside: TypeAlias = Literal["native", "chaos-mesh", "stand-in"]
+#: `node`: from outside, by whom is not decided yet
+Engine: TypeAlias = Literal["application", "router", "processes", "scraper", "node"] | Outside
+Extra: TypeAlias = "ProcessFault | NodeFault"
 _NEARLY_ALL: Final = 0.6  #: share of failures near which the usual limit of a drill may be met by chance
 BY_ROUTER: Final = (ErrorRatioFault, LatencyFault)  #: faults that the router can do as well
 
@@ -65,7 +70,7 @@ class FaultPlan:
 
     number: int
     kind: str
-    fault: Fault | Outage | ProcessFault
+    fault: Fault | Outage | ProcessFault | NodeFault
     revisions: tuple[Revision, ...]
     from_seconds: float
     from_weight: float | None
@@ -88,7 +93,7 @@ class FaultPlan:
 
 
 def planned(
-    scenario: Scenario, *, severity: float, bad: bool, by_router: bool = False, extra: Sequence[ProcessFault] = ()
+    scenario: Scenario, *, severity: float, bad: bool, by_router: bool = False, extra: Sequence[Extra] = ()
 ) -> tuple[FaultPlan, ...]:
     """All faults of a drill, in the order of the scenario.
 
@@ -97,7 +102,7 @@ def planned(
         by_router: errors and delays are done by the router instead of the application.
     """
     plans = [_of_scenario(fault, scenario, severity, by_router) for fault in (scenario.faults if bad else ())]
-    plans += [_of_processes(each) for each in extra]
+    plans += [_of_node(each) if isinstance(each, NodeFault) else _of_processes(each) for each in extra]
     if scenario.metrics.outage is not None:
         plans.append(_of_metrics(scenario.metrics.outage))
     return tuple(replace(plan, number=number) for number, plan in enumerate(plans))
@@ -130,6 +135,20 @@ def _of_processes(fault: ProcessFault) -> FaultPlan:
         for_seconds=fault.for_seconds,
         severity=1.0,
         engine="application" if fault.kind == "refuse" else "processes",
+    )
+
+
+def _of_node(fault: NodeFault) -> FaultPlan:
+    return FaultPlan(
+        number=0,
+        kind=fault.kind,
+        fault=fault,
+        revisions=fault.revisions,
+        from_seconds=fault.from_seconds,
+        from_weight=fault.from_weight,
+        for_seconds=fault.for_seconds,
+        severity=1.0,
+        engine="node",
     )
 
 

@@ -5,6 +5,7 @@ A fault whose effect was not seen proves nothing about the strategy: its drill i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from chaos.evidence import US, of_revision
+from chaos.faults.node import NodeFault
 from chaos.faults.plan import FaultPlan, ProcessFault
 from chaos.load.log import Records, failed, latency_seconds
 from chaos.timeline import Moment
@@ -30,6 +32,7 @@ from scenarios.schema import (
 
 ALPHA: Final = 1e-4  #: probability at most with which a fault without effect is taken for one that bites
 FEWEST: Final = 50  #: requests that a comparison needs on its healthy side
+_AT_ONCE_SECONDS: Final = 2.0  #: real time from a deletion without grace until the pod is gone, at most
 _NOISE_MIB: Final = 4.0  #: growth of a replica that does not leak, at most
 
 
@@ -43,6 +46,7 @@ class Life:
     ready: float
     died: float
     code: int | None = None
+    gone: float = math.nan  #: its pod was deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,8 @@ def verified(plan: FaultPlan, injected: Moment | None, seen: Seen) -> Effect:
             return _more(plan, injected, seen, slow, f"took {line:g} s or longer")
         case CrashLoopFault():
             return _deaths(plan, injected, seen, code=1)
+        case NodeFault():
+            return _outside(plan, fault, injected, seen)
         case ProcessFault(kind="kill"):
             return _deaths(plan, injected, seen, code=-9)
         case ProcessFault():
@@ -107,6 +113,53 @@ def verified(plan: FaultPlan, injected: Moment | None, seen: Seen) -> Effect:
         case Outage():
             return _blind(plan, injected, seen)
     raise AssertionError(f"nobody knows what {fault!r} should do")
+
+
+def _outside(plan: FaultPlan, fault: NodeFault, injected: Moment, seen: Seen) -> Effect:
+    """A fault that acts on pods from outside."""
+    records = seen.records
+    answered = records["status"] > 0
+    match fault.kind:
+        case "pod_kill" | "container_kill" | "pod_failure":
+            return _ended(plan, injected, seen)
+        case "memory_stress" if (found := _ended(plan, injected, seen)).verified:
+            return found
+        case "http_abort":
+            return _more(plan, injected, seen, records["status"] == fault.parameters()["status"], "were aborted")
+        case "freeze" | "partition":
+            return _quiet(plan, injected, seen)
+        case "packet_delay" | "http_delay" if fault.latency_seconds is not None:
+            line = max(0.001, fault.latency_seconds - (fault.jitter_seconds or 0.0))
+            slow = (latency_seconds(records) >= line) & answered
+            return _more(plan, injected, seen, slow, f"took {line:g} s or longer")
+    usual = _usual_seconds(plan, injected, seen)  # loss, stress and bandwidth: slower than users knew it
+    slow = (latency_seconds(records) > usual) | ~answered
+    return _more(plan, injected, seen, slow, f"took longer than {usual:.3g} s")
+
+
+def _usual_seconds(plan: FaultPlan, injected: Moment, seen: Seen) -> float:
+    """What nine of ten requests did not exceed where the fault does not act, or before it did."""
+    records = seen.records
+    there = records["done_us"] < injected.lo * US
+    taken = latency_seconds(records[there & (records["status"] > 0)])
+    return float(np.quantile(taken, 0.9)) if len(taken) else float("inf")
+
+
+def _ended(plan: FaultPlan, injected: Moment, seen: Seen) -> Effect:
+    """Containers of the target died under the fault, or their pods went at once; a rollout deletes pods more slowly."""
+    dead = [
+        life
+        for life in _ours(plan, seen)
+        if life.died >= injected.lo or injected.lo <= life.gone <= injected.hi + _AT_ONCE_SECONDS
+    ]
+    return Effect(bool(dead), f"{plan.kind}: {len(dead)} containers ended")
+
+
+def _quiet(plan: FaultPlan, injected: Moment, seen: Seen) -> Effect:
+    """Requests went without an answer, or a replica that had answered fell silent."""
+    lost = _more(plan, injected, seen, seen.records["status"] == 0, "got no answer")
+    silent = _silence(plan, injected, seen)
+    return lost if lost.verified or not silent.verified else silent
 
 
 def more_often(count: int, size: int, other_count: int, other_size: int) -> float:
@@ -226,15 +279,17 @@ def _memory(plan: FaultPlan, injected: Moment, seen: Seen) -> Effect:
     killed = [life for life in _ours(plan, seen) if life.code == 137 and life.died >= injected.lo]
     if killed:
         return Effect(True, f"{plan.kind}: {len(killed)} processes ran into their memory limit")
-    grown = {pod: high - low for pod, (low, high) in seen.memory_mib.items() if pod.startswith(plan.revisions)}
+    named = {life.pod for life in _ours(plan, seen)}
+    grown = {pod: high - low for pod, (low, high) in seen.memory_mib.items() if pod in named}
     most = max(grown.values(), default=0.0)
     return Effect(most > _NOISE_MIB, f"{plan.kind}: no process was killed, one grew by {most:.1f} MiB")
 
 
 def _pool(plan: FaultPlan, seen: Seen) -> Effect:
     """More connections are taken than requests could hold: those of the other revision, or a few, are the measure."""
-    ours = max((most for pod, most in seen.pool.items() if pod.startswith(plan.revisions)), default=0.0)
-    rest = max((most for pod, most in seen.pool.items() if not pod.startswith(plan.revisions)), default=0.0)
+    named = {life.pod for life in _ours(plan, seen)}
+    ours = max((most for pod, most in seen.pool.items() if pod in named), default=0.0)
+    rest = max((most for pod, most in seen.pool.items() if pod not in named), default=0.0)
     return Effect(
         ours > rest + 2.0, f"{plan.kind}: {ours:g} connections of a replica in use, {rest:g} where nothing leaks"
     )

@@ -35,6 +35,7 @@ def injector_of(plan: FaultPlan, world: LocalWorld, board: KnobBoard) -> FaultIn
             return Signals(plan, world)
         case "scraper":
             return MetricsBlindness(plan, world)
+    raise WorldError(f"{plan.kind} by {plan.engine}: this world cannot do it")
 
 
 def _targets(plan: FaultPlan, world: LocalWorld) -> list[Pod]:

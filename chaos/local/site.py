@@ -23,7 +23,7 @@ from chaos.local.processes import Processes
 from chaos.local.world import LocalWorld
 from chaos.metrics.scraper import Scraper
 from chaos.results import Pods
-from chaos.site import Around, Target
+from chaos.site import Around, Target, prometheus_of
 from scenarios.schema import MemoryLeakFault
 
 _LIMIT: Final = aiohttp.ClientTimeout(total=2.0)
@@ -49,6 +49,7 @@ class LocalSite:
             person=around.person,
             failed=around.failed,
             tell=around.tell,
+            prometheus=prometheus_of(around),
         )
         self.processes: Processes = self.world.processes
 

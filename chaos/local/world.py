@@ -16,6 +16,7 @@ from chaos.local.pods import Pod, Pods
 from chaos.local.processes import Processes
 from chaos.local.runs import Run
 from chaos.metrics.answers import answer
+from chaos.metrics.prometheus import Prometheus
 from chaos.metrics.scraper import Scraper, Target
 from chaos.waiting import Waiting
 from chaos.world import WorldError
@@ -51,6 +52,7 @@ class LocalWorld:
         person: asked for approvals; answers with a name, or raises `strategies.drive.Refused`.
         failed: told of what ends the drill: the router died, the warden is gone.
         tell: hears what happens: kind, who, facts.
+        prometheus: answers the questions instead of our own scraper.
 
     Attributes worth reading: `pods`, `envoy`, `scraper`, `processes`, `weight`, `blind` (metrics are injected away).
     """
@@ -66,9 +68,11 @@ class LocalWorld:
         person: Person | None = None,
         failed: Callable[[BaseException], None],
         tell: Callable[..., None] | None = None,
+        prometheus: Prometheus | None = None,
     ) -> None:
         self.run, self.scenario, self.clock, self.seed = run, scenario, clock, seed
         self._settings, self._person, self._failed, self._tell = settings, person, failed, tell
+        self._prometheus = prometheus
         self.rng = np.random.default_rng(seed)
         self.processes = Processes(run)
         self.envoy = Envoy(self.processes)
@@ -138,6 +142,8 @@ class LocalWorld:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._prometheus is not None:
+            await self._prometheus.close()
         await self.pods.close()
         await self.envoy.stop()
         await self.processes.stop()
@@ -204,7 +210,10 @@ class LocalWorld:
 
     async def measure(self, ask: Ask) -> Measured:
         """See `RealWorld`."""
-        value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, self.scenario.metrics)
+        if self._prometheus is not None:
+            value = await self._prometheus.answer(ask, self._seconds())
+        else:
+            value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, self.scenario.metrics)
         await self.clock.sleep(self.scenario.metrics.query_seconds)
         value.at_seconds = self._seconds()
         return value

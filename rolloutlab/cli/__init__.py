@@ -18,6 +18,8 @@ COMMANDS = {
     "resume": ("resume", "Go on with a drill whose harness was killed."),
     "abort": ("abort", "Stop drills that are running, in good order."),
     "sweep": ("sweep", "Clear what killed drills left behind."),
+    "doctor": ("doctor", "Say whether a drill can run here, and what mends it."),
+    "schedule": ("schedule", "Print what a cluster needs to run drills at set times."),
     "demo": ("demo", "Compare rolling, blue-green and canary over five releases."),
     "scenarios": ("scenarios", "List, show and validate scenario files."),
     "schema": ("schema", "Print the JSON Schema of scenario files."),

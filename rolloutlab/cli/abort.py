@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+
+from rolloutlab.cli.cluster_options import cluster_settings, reach_options
 
 
 @click.command()
@@ -10,23 +14,30 @@ import click
 @click.option("--all", "everything", is_flag=True, help="Every drill of yours that is running.")
 @click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1, 3600), metavar="SECONDS",
               help="How long a drill may take to end in good order; then it is ended at once.")  # fmt: skip
+@click.option("--world", default="local", show_default=True, metavar="NAME",
+              help="cluster: with --all, also stop what other machines do in the namespace.")  # fmt: skip
+@reach_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: every run and what became of it.")  # fmt: skip
-def command(runs: tuple[str, ...], everything: bool, timeout: float, output: str) -> None:
+def command(runs: tuple[str, ...], everything: bool, timeout: float, world: str, output: str, **where: Any) -> None:
     """Stop drills that are running: their rollouts are taken back, then everything is swept.
 
     RUN is a run id, as `rolloutlab abort` without one lists them. A drill that does not end in time is ended at once,
     and what it leaves is swept. Exit code 4 when something could not be cleared.
+
+    In a cluster --all leaves a ConfigMap `rolloutlab-stop` in the namespace, which is the emergency stop: while it is
+    there, no drill begins.
     """
     import json
 
-    from rolloutlab.cli.drilling import need_world
+    from rolloutlab.cli.drilling import need_world, refusals
 
-    need_world("abort")
-    from rolloutlab.drill.clearing import aborted, running
+    need_world("abort", world)
+    from rolloutlab.drill.clearing import aborted, running, stopped_in_cluster
     from rolloutlab.text import safe
     from scenarios.errors import unknown
 
+    settings = cluster_settings(world, where)
     alive = {one.id: one for one in running()}
     if not runs and not everything:
         for name in alive:
@@ -37,6 +48,9 @@ def command(runs: tuple[str, ...], everything: bool, timeout: float, output: str
     if wrong is not None:
         raise unknown(wrong, alive, field="RUN", what="running drill")
     found = aborted([alive[name] for name in (alive if everything else dict.fromkeys(runs))], timeout)
+    if settings is not None and everything:
+        with refusals():
+            found += stopped_in_cluster(settings)
     if output == "json":
         told = {"schema": 1, "command": "abort", "runs": [one.plain() for one in found]}
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))

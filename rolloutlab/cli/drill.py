@@ -54,6 +54,10 @@ class Speed(click.ParamType[float]):
               "request), p99 (off), ready_replicas (off), wall (30m); VALUE may be off; repeatable.")  # fmt: skip
 @options.binding_options
 @click.option("--allow-python", is_flag=True, help="Run the Python code that the file names.")
+@click.option("--fault", "faults", multiple=True, metavar="KIND[:NAME=VALUE,...]",
+              help="Also do this to processes or pods, as pod_kill:on=stable,from=10s; repeatable.")  # fmt: skip
+@click.option("--metrics-url", metavar="URL",
+              help="A Prometheus that answers the strategy's questions, in real time.")  # fmt: skip
 @cluster_options
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
@@ -91,6 +95,8 @@ def command(
     junit: str | None,
     journal: str | None,
     prometheus: str | None,
+    faults: tuple[str, ...],
+    metrics_url: str | None,
     **where: Any,
 ) -> None:
     """Roll SCENARIO out for real, with its faults, and say when users were safe again.
@@ -99,10 +105,10 @@ def command(
     is the users. Exit codes: 0 pass, 1 an expectation fails, 2 bad
     input, 3 refused before anything happened, 4 something is left behind, 5 inconclusive, 130 interrupted.
     """
-    from rolloutlab.cli.drilling import Files, need_world, plan_and_print, run_and_print
+    from rolloutlab.cli.drilling import Files, need_world, plan_and_print, run_and_print, settings_of
 
     need_world("drill", world)
-    from chaos.plan import Settings
+    from rolloutlab.cli.faulting import faults as extra_faults
     from rolloutlab.cli.guarding import limits
     from rolloutlab.drill.door import Wanted
 
@@ -116,13 +122,15 @@ def command(
         allow_python=allow_python,
         world=world,
         repeat=repeat,
-        settings=Settings(
+        settings=settings_of(
             speed=speed or None,
             seed=seed,
             until_horizon=until_horizon,
             by_router=by_router,
             clients=clients,
+            metrics_url=metrics_url or "",
             limits=limits(guards),
+            extra=extra_faults(faults),
             cluster=cluster_settings(world, where),
         ),
     )

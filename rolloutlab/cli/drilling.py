@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +17,7 @@ from rolloutlab.cli.targets import check_writable
 from rolloutlab.text import safe
 
 if TYPE_CHECKING:
+    from chaos.plan import Settings
     from rolloutlab.drill.door import Planned, Wanted
     from rolloutlab.drill.record import Record
     from rolloutlab.drill.result import Drills
@@ -84,6 +85,22 @@ def need_world(command: str, world: str = "local") -> None:
     if missing:
         wanted = f"{command} needs: pip install 'rolloutlab[{world}]' (missing: {', '.join(missing)})"
         raise click.ClickException(wanted)
+
+
+def settings_of(**given: Any) -> Settings:
+    """Settings of a drill.
+
+    Raises:
+        ScenarioError: one of them cannot be used.
+    """
+    from chaos.plan import Settings
+    from scenarios.errors import ScenarioError
+
+    try:
+        return Settings(**given)
+    except ValueError as error:
+        name, _, problem = str(error).partition(": ")
+        raise ScenarioError(problem or name, field=name if problem else "the drill") from None
 
 
 @contextmanager

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+
+from rolloutlab.cli.cluster_options import cluster_settings, reach_options
 
 
 @click.command()
+@click.option("--world", default="local", show_default=True, metavar="NAME",
+              help="cluster: also drills of other machines in the namespace whose harness is gone.")  # fmt: skip
+@reach_options
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be cleared, and do nothing.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="json: every run with what it left, and what is left now.")  # fmt: skip
-def command(only_plan: bool, output: str) -> None:
-    """Clear what killed drills left behind: end their processes, remove their files; journals and results stay.
+def command(world: str, only_plan: bool, output: str, **where: Any) -> None:
+    """Clear what killed drills left behind: processes, files, objects in clusters; journals and results stay.
 
     A drill that is running is left alone (`rolloutlab abort` ends one). Exit code 4 when something could not be
     cleared.
     """
     import json
 
-    from rolloutlab.cli.drilling import need_world
+    from rolloutlab.cli.drilling import need_world, refusals
 
-    need_world("sweep")
-    from rolloutlab.drill.clearing import orphans, swept
+    need_world("sweep", world)
+    from rolloutlab.drill import clearing
     from rolloutlab.text import safe
 
-    found = orphans() if only_plan else swept()
+    settings = cluster_settings(world, where)
+    found = clearing.orphans() if only_plan else clearing.swept()
+    if settings is not None:
+        with refusals():
+            found += clearing.ownerless(settings) if only_plan else clearing.swept_in_cluster(settings)
     left = {one.run_id: one.left for one in found if one.left}
     if output == "json":
         told = {"schema": 1, "command": "sweep", "plan": only_plan, "runs": [one.plain() for one in found]}

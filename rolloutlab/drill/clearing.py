@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos.local.runs import Run, runs, started
-from chaos.local.runs import sweep as sweep_runs
+from chaos.cluster.settings import ClusterSettings
+from chaos.local.runs import CLUSTER, Run, runs, started
 
 _LOOK_SECONDS = 0.05
 
@@ -60,9 +60,8 @@ def orphans(state: Path | None = None) -> list[Cleared]:
 
 def swept(state: Path | None = None) -> list[Cleared]:
     """The same, cleared."""
-    before = {one.run_id: one.had for one in orphans(state)}
-    after = sweep_runs(state)
-    return [Cleared(name, before.get(name, ()), tuple(left)) for name, left in after.items()]
+    found = [run for run in runs(state) if not run.owned() and _had(run)]
+    return [Cleared(run.id, had, tuple(_clear(run))) for run in found if (had := _had(run))]
 
 
 def aborted(chosen: Sequence[Run], timeout_seconds: float) -> list[Cleared]:
@@ -83,12 +82,44 @@ def aborted(chosen: Sequence[Run], timeout_seconds: float) -> list[Cleared]:
             _signal(run, signal.SIGKILL)
             _gone(run)
         had = _had(run)
-        found.append(Cleared(run.id, had, tuple(run.clear()), "killed" if killed else "ended"))
+        found.append(Cleared(run.id, had, tuple(_clear(run)), "killed" if killed else "ended"))
     return found
+
+
+def ownerless(settings: ClusterSettings) -> list[Cleared]:
+    """Drills in a namespace that nobody looks after, as they stand; nothing is touched."""
+    from chaos.cluster import recovering
+
+    return [Cleared(each.drill, each.had, ()) for each in recovering.ownerless(settings)[1]]
+
+
+def swept_in_cluster(settings: ClusterSettings) -> list[Cleared]:
+    """The same, cleared."""
+    from chaos.cluster import recovering
+
+    return [Cleared(each.drill, each.had, each.left) for each in recovering.swept(settings)]
+
+
+def stopped_in_cluster(settings: ClusterSettings) -> list[Cleared]:
+    """The emergency stop of a namespace: no drill goes on, none begins."""
+    from chaos.cluster import recovering
+
+    return [Cleared(each.drill, each.had, each.left) for each in recovering.stop_all(settings)]
 
 
 def _had(run: Run) -> tuple[str, ...]:
     return (*(f"process {pid}" for pid in run.processes()), *run.leftovers())
+
+
+def _clear(run: Run) -> list[str]:
+    """What it has in a cluster goes first: its file says where that is."""
+    if (run.path / CLUSTER).exists():
+        from chaos.cluster.recovering import clear_run  # loads the Kubernetes client
+
+        left = clear_run(run)
+        if left:
+            return left
+    return run.clear()
 
 
 def _signal(run: Run, number: signal.Signals) -> None:

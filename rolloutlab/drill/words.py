@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.faults import FaultPlan, ProcessFault
+from chaos.faults.node import NodeFault
 from chaos.results import Happening
 from rolloutlab import text
 from rolloutlab.drill.record import Step
@@ -40,6 +41,28 @@ _PROCESSES = {
 }
 
 
+_PODS = {
+    "pod_kill": "pods are killed",
+    "container_kill": "containers are killed",
+    "pod_failure": "pods run an image that only sleeps",
+    "freeze": "containers stand still",
+    "partition": "pods are cut off from the network",
+    "packet_delay": "packets are held",
+    "packet_loss": "packets are lost",
+    "http_delay": "requests wait",
+    "http_abort": "requests are aborted",
+    "cpu_stress": "the processor is taken away",
+    "memory_stress": "the memory is taken away",
+    "bandwidth": "the network is slow",
+}
+
+
+def _of_pods(fault: NodeFault) -> str:
+    given = ", ".join(f"{name} {value}" for name, value in fault.parameters().items() if not isinstance(value, tuple))
+    many = f" ({fault.replicas} of each revision)" if fault.replicas is not None else ""
+    return f"{_PODS[fault.kind]}{f' ({given})' if given else ''}{many}"
+
+
 def fault_text(plan: FaultPlan) -> str:
     """A fault, on whom, and from when.
 
@@ -65,6 +88,8 @@ def fault_text(plan: FaultPlan) -> str:
 def _what(plan: FaultPlan) -> str:
     strength = plan.severity
     match plan.fault:
+        case NodeFault() as fault:
+            return _of_pods(fault)
         case ErrorRatioFault(ratio=ratio):
             return f"{_percent(min(1.0, ratio * strength))} of responses fail"
         case LatencyFault(add_seconds=add, share=share):

@@ -22,7 +22,7 @@ _ENDLESS: Final = "has an interval and no count, and Argo refuses one that never
 def analysis_words(owner: Section, library: Library, *, background: bool = False) -> dict[str, Any] | None:
     """One analysis of a Rollout in the words of a scenario; None when all of it is bound to `pass`."""
     extra = ("startingStep",) if background else ()
-    owner.fields(read=("templates", "args", "dryRun", *extra), quiet=("analysisRunMetadata", "measurementRetention"))
+    owner.fields(read=("templates", "args", "dryRun", "measurementRetention", *extra), quiet=("analysisRunMetadata",))
     found = _templates(owner, library, ())
     if not found and not library.notes.errors:
         owner.fail("templates" if owner.has("templates") else None, "expected at least one template, got none")
@@ -32,7 +32,8 @@ def analysis_words(owner: Section, library: Library, *, background: bool = False
     for template, spec in found:
         own = spec.sections("metrics")
         metrics += [TemplateMetric(template, each, arguments, len(own) == 1) for each in own]
-    dry = _dry_run([owner, *specs], metrics)
+    dry = _named([owner, *specs], metrics, "dryRun")
+    _named([owner, *specs], metrics, "measurementRetention", "limit")  # decides nothing, but has to match
     kept = []
     seen: dict[str, Place] = {}
     for metric in metrics:
@@ -81,20 +82,24 @@ def _templates(owner: Section, library: Library, above: tuple[str, ...]) -> list
         if spec is None:
             root.fail(None, f"expected a spec in the {document.kind} {name!r}, got none")
             continue
-        spec.fields(read=("args", "metrics", "templates", "dryRun"), quiet=("measurementRetention",))
+        spec.fields(read=("args", "metrics", "templates", "dryRun", "measurementRetention"))
         if all(spec.node is not other.node for _, other in found):
             found.append((name, spec))
         found += _templates(spec, library, (*above, name))
     return found
 
 
-def _dry_run(owners: list[Section], metrics: list[TemplateMetric]) -> set[str]:
-    """Names of metrics that only pretend; patterns are unanchored regular expressions."""
+def _named(owners: list[Section], metrics: list[TemplateMetric], rule: str, *more: str) -> set[str]:
+    """Names of metrics for which a rule stands; patterns are unanchored regular expressions.
+
+    Source: `utils/analysis/helpers.go` GetDryRunMetrics, GetMeasurementRetentionMetrics @9f8d111d8: a pattern without a
+    match is an error of the run, of either rule.
+    """
     names = [metric.section.text("name") or "" for metric in metrics]
     found: set[str] = set()
     for owner in owners:
-        for each in owner.sections("dryRun"):
-            each.fields(read=("metricName",))
+        for each in owner.sections(rule):
+            each.fields(read=("metricName", *more))
             pattern = each.text("metricName") or ""
             hits = _matching(pattern, names)
             if hits is None:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from scenarios.errors import Place, dotted, unknown
+from scenarios.errors import Place, ScenarioError, dotted, unknown
 from scenarios.imports.section import Section
 from scenarios.pointer import Fault, Piece, pointed
 from scenarios.yaml_nodes import Node
@@ -80,10 +80,9 @@ class Arguments:
         inside = found[1].strip()
         key = inside.removeprefix("args.")
         if not inside.startswith("args."):
-            section.fail(name, f"expected {{{{args.NAME}}}}, got {found[0]!r}")
+            _wrong(section, name, found, ScenarioError(f"expected {{{{args.NAME}}}}, got {found[0]!r}"))
         elif key not in self.values and key not in self.missing:
-            error = unknown(key, [*self.values, *self.missing], what="argument")
-            section.fail(name, error.problem, nearest=error.nearest, known=error.known)
+            _wrong(section, name, found, unknown(key, [*self.values, *self.missing], what="argument"))
         elif key in self.values and (value := self.values[key]) is not None:
             return value
         elif key in self.values and cluster and key in self.hashes:
@@ -92,8 +91,24 @@ class Arguments:
             unknown_values.append(key)
             return f"<{key}>"
         elif key in self.values:
-            section.fail(name, f"argument {key!r} is known only in a cluster (valueFrom): expected a value here")
+            problem = f"argument {key!r} is known only in a cluster (valueFrom): expected a value here"
+            _wrong(section, name, found, ScenarioError(problem))
         return None
+
+
+def _wrong(section: Section, name: str, found: re.Match[str], error: ScenarioError) -> None:
+    """Note what is wrong with a placeholder, with a caret under it."""
+    node = section.get(name)
+    section.notes.errors.append(
+        pointed(
+            Fault(error.problem, found.start(), found.end()),
+            found.string,
+            field=dotted((*section.path, name)),
+            place=node.place if node is not None else None,
+            nearest=error.nearest,
+            known=error.known,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

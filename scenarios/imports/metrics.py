@@ -15,7 +15,7 @@ from scenarios.imports.promql import fault_of, one_window, ranges
 from scenarios.imports.providers import DECIDING, PROVIDERS, check_provider, kayenta_thresholds
 from scenarios.imports.section import Section, go_duration, integer
 from scenarios.measures import Binding
-from scenarios.pointer import excerpt_at
+from scenarios.pointer import Fault, excerpt_at
 from scenarios.scripts import decisions
 from scenarios.strategy_values import check_counts
 from scenarios.units import duration_text
@@ -116,7 +116,8 @@ def _asked(metric: TemplateMetric, name: str, kind: str, provider: Section, libr
     if query.unknown:
         names = " and ".join(map(repr, query.unknown))
         problem = f"argument {names} is known only in a cluster (valueFrom): bind the metric, e.g. --bind {name}="
-        below.fail("query", f"{problem}{_likely(name)}")
+        start, written = query.text.find(f"<{query.unknown[0]}>"), len(query.unknown[0]) + 2
+        query.pointed(below, "query", Fault(f"{problem}{_likely(name)}", start, start + written))
         return None
     fault = fault_of(query.text)
     if fault is not None:
@@ -236,6 +237,7 @@ def _schedule(metric: TemplateMetric) -> dict[str, Any]:
     """Interval, delay and counters, with Argo's defaults left out and its rules between them checked."""
     section = metric.section
     found: dict[str, Any] = {}
+    before = len(section.notes.errors)
     for name in ("interval", "initialDelay"):
         seconds = _decided(metric, name, go_duration)
         if seconds:
@@ -247,6 +249,8 @@ def _schedule(metric: TemplateMetric) -> dict[str, Any]:
         value = _decided(metric, name, lambda value, low=low: integer(value, low=low))
         if value is not None and value != default:
             found[name] = value
+    if len(section.notes.errors) > before:  # a number that could not be read breaks no rule between numbers
+        return found
     try:
         check_counts(
             count,

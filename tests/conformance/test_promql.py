@@ -11,7 +11,7 @@ import pytest
 from promql_cases import load
 from promql_differential import features, main, run
 from promql_oracle import MISSING, promtool
-from promql_world import FAILED, Answer, Case, World, difference, ours, read_samples
+from promql_world import FAILED, Answer, Case, World, difference, on_the_last_bit, ours, read_samples
 
 from strategies.metrics.promql import PROMETHEUS_2_42
 from strategies.metrics.promql.aggregate import OPERATORS
@@ -92,6 +92,29 @@ def test_what_promtool_prints_is_read_back() -> None:
     assert found[(("x", "1"),)] == -math.inf
     with pytest.raises(ValueError, match="cannot read"):
         read_samples("{} 1 and more")
+
+
+_MEM = (
+    "100017.25 100034.5 100035.5 100035.2 100035.2 100035.3 100036.3 100036 100035 100034.7 100033.7 100033.7 100050.95 "
+    "100051.95 100051.95 100051.65 100051.34999999999 100068.59999999999 100085.84999999999"
+)
+
+
+def test_a_remainder_of_a_large_number_hangs_on_the_last_bit_and_nothing_else_does() -> None:
+    world, case = (
+        World(60_000, (("mem{}", _MEM),)),
+        Case("avg_over_time(mem[660s] offset 60s) % deriv(mem[120s])", 922_311),
+    )
+    mine = ours(world, case)
+    assert isinstance(mine, dict)
+    [value] = mine.values()
+    assert on_the_last_bit(world, case, {(): value + 1.5e-11})
+    assert not on_the_last_bit(world, case, {(): value * 1.01})
+    assert not on_the_last_bit(world, case, {(("x", "1"),): value})
+    plain = Case("rate(mem[660s])", 922_311)
+    mine = ours(world, plain)
+    assert isinstance(mine, dict)
+    assert not on_the_last_bit(world, plain, {labels: value * (1 + 1e-8) for labels, value in mine.items()})
 
 
 def test_a_difference_is_seen() -> None:

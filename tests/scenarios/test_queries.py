@@ -55,6 +55,22 @@ def test_strict_makes_it_an_error_with_a_place(tmp_path: Path) -> None:
     assert "strategies.tested: no series of 'http_requests_total' has code=\"503\"" in text
     assert error.nearest == "500"
     assert set(error.known) == {"200", "500"}
+    assert error.excerpt == (
+        '    sum(rate(http_requests_total{code="503"}[1m]))',
+        "             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+    )
+
+
+def test_a_share_of_errors_without_a_dividend_is_a_warning_until_the_file_says_when_counters_begin(
+    tmp_path: Path,
+) -> None:
+    query = 'sum(rate(http_requests_total{revision="canary",code=~"5.."}[1m])) / sum(rate(http_requests_total[1m]))'
+    (warning,) = built(tmp_path, query).warnings
+    assert warning.startswith("strategies.tested: the query has no answer until a canary response has failed")
+    assert "metrics.births.codes=first_event shows" in warning
+    for births in ("start", "first_event"):
+        assert built(tmp_path, query, metrics=f"{{births: {{codes: {births}}}}}").warnings == ()
+    assert built(tmp_path, query.replace("[1m])) /", "[1m])) or vector(0) /")).warnings == ()
 
 
 def test_what_is_known_says_nothing_and_is_assumed(tmp_path: Path) -> None:
@@ -85,8 +101,12 @@ def test_windows_of_queries_have_the_bounds_of_typed_ones(tmp_path: Path) -> Non
 
 
 def test_a_time_of_the_calendar_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioErrors, match="strategies.tested: @ fixes a time of the calendar"):
-        built(tmp_path, "up @ 1700000000")
+    with pytest.raises(ScenarioErrors, match="strategies.tested: @ fixes a time of the calendar") as caught:
+        built(tmp_path, 'up{pod="@ 1"} - up @ 1700000000 / 2')
+    assert caught.value.excerpt == ('    up{pod="@ 1"} - up @ 1700000000 / 2', "                       ^^^^^^^^^^^^")
+    with pytest.raises(ScenarioErrors) as caught:
+        built(tmp_path, "max_over_time(up[5m:1m] @ 7)")
+    assert caught.value.excerpt[1] == "                            ^^^"
 
 
 @pytest.mark.parametrize(

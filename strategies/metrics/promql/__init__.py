@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from strategies.metrics.promql.answers import Scalar, Vector, evaluate, evaluate_each
 from strategies.metrics.promql.errors import PromqlError
-from strategies.metrics.promql.inspect import Selector, longest_ms, names_of
+from strategies.metrics.promql.inspect import Selector, fixed_at, longest_ms, names_of
 from strategies.metrics.promql.parse import parse
 from strategies.metrics.promql.rules import PROMETHEUS_2_42, PROMETHEUS_3, Rules
 from strategies.metrics.promql.tree import Query
@@ -27,6 +27,7 @@ __all__ = [
     "Vector",
     "evaluate",
     "evaluate_each",
+    "fixed_at",
     "longest_ms",
     "names_of",
     "parse",

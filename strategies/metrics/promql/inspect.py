@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from strategies.metrics.promql.rules import PROMETHEUS_3
 from strategies.metrics.promql.tree import Node, Place, Query, Range, Select, Subquery, children, walk
 from strategies.metrics.series import Matcher
+
+_AT: Final = re.compile(r"@\s*[-+]?[\w.]+")
 
 
 class Selector(NamedTuple):
@@ -32,6 +35,22 @@ def names_of(query: Query) -> list[Selector]:
         for node in walk(query.root)
         if isinstance(node, Select)
     ]
+
+
+def fixed_at(query: Query) -> Place | None:
+    """Where a query names a time of the calendar by `@`; None where it does not.
+
+    >>> from strategies.metrics.promql import parse
+    >>> fixed_at(parse("up - up @ 1700000000")), fixed_at(parse("up @ end()"))
+    (Place(start=8, end=20), None)
+    """
+    for node in walk(query.root):
+        if isinstance(node, Select | Subquery) and isinstance(node.at, int):
+            start, end = node.place
+            sign = query.text.find("@", end) if isinstance(node, Select) else query.text.rfind("@", start, end)
+            found = _AT.match(query.text, sign)
+            return Place(*found.span()) if found else node.place
+    return None
 
 
 def longest_ms(query: Query, lookback_ms: int = PROMETHEUS_3.lookback_ms) -> int | None:

@@ -525,18 +525,18 @@ def test_an_unknown_step_names_the_known_ones() -> None:
         (
             ("{{ args.threshold }}", "{{ args.treshold }}"),
             BIND,
-            "rollout.yaml:38:25 spec.metrics[0].successCondition: unknown argument 'treshold'; did you mean "
+            "rollout.yaml:38:38 spec.metrics[0].successCondition: unknown argument 'treshold'; did you mean "
             "'threshold'? known: service, threshold",
         ),
         (
             ("{{ args.threshold }}", "{{ inputs.threshold }}"),
             BIND,
-            "rollout.yaml:38:25 spec.metrics[0].successCondition: expected {{args.NAME}}, got '{{ inputs.threshold }}'",
+            "rollout.yaml:38:38 spec.metrics[0].successCondition: expected {{args.NAME}}, got '{{ inputs.threshold }}'",
         ),
         (
             ('      value: "0.95"', "      valueFrom: {secretKeyRef: {name: a, key: b}}"),
             BIND,
-            "rollout.yaml:38:25 spec.metrics[0].successCondition: argument 'threshold' is known only in a cluster "
+            "rollout.yaml:38:38 spec.metrics[0].successCondition: argument 'threshold' is known only in a cluster "
             "(valueFrom): expected a value here",
         ),
         (
@@ -603,6 +603,31 @@ def test_an_analysis_is_refused_in_one_line(change: tuple[str, str], bind: dict[
     text = ROLLOUT + TEMPLATE
     assert change[0] in text
     assert refused(text.replace(*change, 1), bind)[0] == line
+
+
+def test_what_is_wrong_with_an_argument_has_a_caret() -> None:
+    text = (ROLLOUT + TEMPLATE).replace("{{ args.threshold }}", "{{ args.treshold }}")
+    shown = ["      successCondition: result[0] >= {{ args.treshold }}".strip(), " " * 31 + "^" * 19]
+    assert [line[4:] for line in refused(text)[1:]] == shown
+
+
+def test_a_number_that_cannot_be_read_breaks_no_rule_between_numbers() -> None:
+    (line,) = refused((ROLLOUT + TEMPLATE).replace("interval: 30s", "interval: 30"))
+    assert "expected a duration such as 30s" in line
+
+
+@pytest.mark.parametrize(
+    "rule", ["dryRun: [{metricName: latency}]", "measurementRetention: [{metricName: latency, limit: 5}]"]
+)
+@pytest.mark.parametrize("at", ["template", "rollout"])
+def test_a_rule_for_metrics_that_matches_none_is_an_error_of_the_run(rule: str, at: str) -> None:
+    rollout = (
+        ROLLOUT if at == "template" else ROLLOUT.replace("            args:", f"            {rule}\n            args:")
+    )
+    (line,) = refused(rollout + TEMPLATE + (f"  {rule}\n" if at == "template" else ""))
+    name = rule.partition(":")[0]
+    assert f"{name}[0].metricName: no metric matches: Argo would end the run with an error; known: success-rate" in line
+    assert read((rollout + TEMPLATE + (f"  {rule}\n" if at == "template" else "")).replace("latency", "rate$"))
 
 
 def test_a_background_analysis_may_go_on_for_ever() -> None:

@@ -243,8 +243,10 @@ def test_the_hashes_of_both_revisions_are_their_names() -> None:
 
 def test_a_secret_in_a_query_needs_a_binding() -> None:
     assert refused("prometheus", "query: up{a='{{args.token}}'}") == [
-        "r.yaml:25:18 spec.metrics[0].provider.prometheus.query: argument 'token' is known only in a cluster (valueFrom): "
-        "bind the metric, e.g. --bind check=success_ratio:canary"
+        "r.yaml:25:24 spec.metrics[0].provider.prometheus.query: argument 'token' is known only in a cluster (valueFrom): "
+        "bind the metric, e.g. --bind check=success_ratio:canary",
+        "    query: up{a='{{args.token}}'}",
+        "                 ^^^^^^^^^^^^^^",
     ]
 
 

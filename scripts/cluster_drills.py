@@ -1,0 +1,255 @@
+"""Every drill of a cluster, one after the other, and the page that tells of them (docs/explanation/drill-results.md).
+
+Usage: python scripts/cluster_drills.py [--only WORD] [--repeats N] [--controls N] [--kills N] [--write]
+
+Each drill is the command that a user would type. A drill that was interrupted or refused is told as such. With --only,
+names that hold the word are run, and nothing is written unless --write is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import random
+import shlex
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "explanation" / "drill-results.md"
+RESULTS = ROOT / "out" / "drill-results.jsonl"
+COMMAND = [sys.executable, "-m", "rolloutlab"]
+STRATEGIES = ("rolling", "blue-green", "canary")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One drill, and what should become of the rollout."""
+
+    name: str
+    scenario: str
+    strategy: str
+    outcome: str
+    words: tuple[str, ...] = ()
+    variant: str = ""
+    kind: str = "drill"  #: main: repeated; control: repeated, and must be right each time
+
+    def command(self, seed: int) -> list[str]:
+        """The words after `rolloutlab`."""
+        variant = ["--variant", self.variant] if self.variant else []
+        given = ["drill", self.scenario, "--strategy", self.strategy, "--world", "cluster"]
+        return [*given, *variant, *self.words, "--seed", str(seed)]
+
+
+def cases() -> list[Case]:
+    """All of them: the main ones, the usual chaos tests, faults from outside, and the controls."""
+    found = [
+        Case(f"half of responses fail, {one}", "chaos-half", one, "rolled_back", kind="main") for one in STRATEGIES
+    ]
+    for scenario, what, words in (
+        ("chaos-errors", "5 % of responses fail", ()),
+        ("chaos-latency", "2 s more for every response", ()),
+        ("chaos-leak", "memory leaks", ()),
+        ("chaos-pool", "connections leak, 100 clients", ("--clients", "100")),
+        ("chaos-rollback", "a full rollback", ()),
+    ):
+        for one in STRATEGIES:
+            found.append(Case(f"{what}, {one}", scenario, one, "as the file expects", words))
+    for name, fault, strategy, outcome in (
+        ("the processor of the new pods is taken away", "cpu_stress:workers=4", "canary", "rolled_back"),
+        ("the new pods are cut off", "partition:weight=25%", "canary", "rolled_back"),
+        ("the network of the new pods is slow", "bandwidth:kbit=16,weight=25%", "canary", "rolled_back"),
+        ("packets of the new pods are held for 1 s", "packet_delay:latency=1s,weight=25%", "canary", "rolled_back"),
+        ("requests to the new pods wait 2 s", "http_delay:latency=2s", "canary", "rolled_back"),
+        ("half of requests to the new pods are aborted", "http_abort:share=50%", "canary", "rolled_back"),
+        ("the new pods fail", "pod_failure", "rolling", "stalled"),
+        ("the switch is followed by errors", "http_abort:share=50%,weight=100%", "blue-green", "rolled_back"),
+        ("a fault that starts late", "http_abort:share=50%,from=5m", "canary", "rolled_back"),
+    ):
+        found.append(Case(f"{name}, {strategy}", "chaos-errors", strategy, outcome, ("--fault", fault), "none"))
+    killed = ("--fault", "pod_kill:on=stable,replicas=1,from=8s")
+    for name, variant, words, outcome in (
+        ("no fault", "none", (), "promoted"),
+        ("a fault below the line", "below", (), "promoted"),
+        ("a fault in both revisions", "both", (), "promoted"),
+        ("a stable pod is killed", "none", killed, "promoted"),
+        ("blind metrics", "blind", (), "rolled_back"),
+    ):
+        found.append(Case(f"control: {name}", "chaos-half", "canary", outcome, words, variant, kind="control"))
+    return found
+
+
+@dataclass
+class Told:
+    """What came of one case."""
+
+    case: Case
+    records: list[dict[str, Any]] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    predicted_wrong: str = ""
+
+    def right(self) -> int:
+        """Drills that ended as they should."""
+        if self.case.outcome == "as the file expects":
+            return sum(one["exit_code"] == 0 for one in self.records)
+        return sum(one["outcome"] == self.case.outcome for one in self.records)
+
+    def times(self, column: str) -> str:
+        """Median and worst, in real seconds."""
+        found = [
+            one["row"][column] / one["timeline"]["speed"] for one in self.records if one["row"].get(column) is not None
+        ]
+        if not found:
+            return "–"
+        return f"{statistics.median(found):.2f} / {max(found):.2f}"
+
+
+def run(case: Case, seed: int) -> dict[str, Any] | str:
+    """One drill: its record, or what was said instead of one."""
+    done = subprocess.run(
+        [*COMMAND, *case.command(seed), "-q", "-o", "json"], capture_output=True, text=True, timeout=1800, check=False
+    )
+    try:
+        (record,) = json.loads(done.stdout)["drills"]
+    except (ValueError, KeyError):
+        return f"exit {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}"
+    return dict(record)
+
+
+def predicted_wrong(case: Case) -> str:
+    """The share of wrong verdicts that the simulator predicts, with its 95 % bound."""
+    if "--fault" in case.words:
+        return "not simulated"
+    command = [*COMMAND, "simulate", case.scenario, "--strategy", case.strategy, "--variant", case.variant]
+    done = subprocess.run(
+        [*command, "--runs", "4000", "-o", "json"], capture_output=True, text=True, timeout=1800, check=False
+    )
+    shares = json.loads(done.stdout)["results"][0]["outcomes"][case.outcome]
+    return f"{1 - shares['share']:.2%} [< {1 - shares['lo']:.2%}]"
+
+
+def kills(count: int) -> list[str]:
+    """Kill the harness at random instants; what is left after a sweep, for each."""
+    found = []
+    rng = random.Random(7)
+    case = cases()[2]
+    for number in range(count):
+        with tempfile.TemporaryDirectory() as state:
+            environment = {**os.environ, "ROLLOUTLAB_STATE": state}
+            with subprocess.Popen(
+                [*COMMAND, *case.command(number), "-q"],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            ) as child:
+                after = rng.uniform(2, 35)
+                time.sleep(after)
+                child.send_signal(signal.SIGKILL)
+            swept = subprocess.run(
+                [*COMMAND, "sweep", "--world", "cluster"], env=environment, capture_output=True, text=True, check=False
+            )
+            again = subprocess.run(
+                [*COMMAND, "sweep", "--world", "cluster", "--plan"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            clean = swept.returncode == 0 and again.stdout == "nothing to clear\n"
+            found.append(f"after {after:.1f} s: {'nothing left' if clean else swept.stdout + again.stdout}")
+            print(f"kill {number + 1}: {found[-1]}", flush=True)
+    return found
+
+
+def page(told: Sequence[Told], killed: Sequence[str]) -> str:
+    """The results for a reader."""
+    first = next(one for each in told for one in each.records)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    lines = [
+        "# What drills in a cluster measured",
+        "",
+        f"Written by `make drills-cluster` on {today}: {first['where']['engine']}.",
+        "Times are real seconds: median / worst of the drills of a row. Detection is from the first bad response",
+        "to the decision, rollback from there to the last response of the bad revision, both seen in traffic.",
+        "",
+        "| drill | ended as | right | detection, s | rollback, s | fault by | seen in traffic |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for each in told:
+        outcomes = ", ".join(sorted({one["outcome"] for one in each.records})) or "–"
+        engines = ", ".join(sorted({fault["engine"] for one in each.records for fault in one["faults"]})) or "–"
+        seen = [fault["effect_verified"] for one in each.records for fault in one["faults"]]
+        lines.append(
+            f"| {each.case.name} | {outcomes} | {each.right()} of {len(each.records)} | "
+            f"{each.times('detection_seconds')} | {each.times('rollback_seconds')} | {engines} | "
+            f"{f'{sum(map(bool, seen))} of {len(seen)}' if seen else '–'} |"
+        )
+    wrong = [f"- {each.case.name}: {each.predicted_wrong}" for each in told if each.predicted_wrong]
+    if wrong:
+        lines += ["", "Predicted share of wrong verdicts of the controls (4,000 replications, 95 % bound):", "", *wrong]
+    if killed:
+        clean = sum(one.endswith("nothing left") for one in killed)
+        lines += ["", f"Harness killed at random instants, then swept: {clean} of {len(killed)} left nothing."]
+    trouble = [f"- {each.case.name}: {text}" for each in told for text in each.troubles]
+    if trouble:
+        lines += ["", "Not measured, or not as it should be:", "", *trouble]
+    commands = [f"{each.case.name}: `rolloutlab {shlex.join(each.case.command(0))}`" for each in told]
+    lines += ["", "## The commands", "", *(f"- {one}" for one in commands), ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run, print as it goes, write the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--controls", type=int, default=10)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    counts = {"main": asked.repeats, "control": asked.controls, "drill": 1}
+    RESULTS.parent.mkdir(exist_ok=True)
+    told = []
+    for case in cases():
+        if asked.only not in case.name:
+            continue
+        found = Told(case)
+        told.append(found)
+        if case.kind == "control" and counts["control"]:
+            found.predicted_wrong = predicted_wrong(case)
+        for seed in range(counts[case.kind]):
+            record = run(case, seed)
+            if isinstance(record, str):
+                found.troubles.append(record)
+                print(f"{case.name}: {record}", flush=True)
+                continue
+            found.records.append(record)
+            with RESULTS.open("a") as stream:
+                stream.write(json.dumps({"case": case.name, "record": record}) + "\n")
+            reason = record["reasons"][0] if record["reasons"] else ""
+            print(f"{case.name}: exit {record['exit_code']}, {record['outcome']}; {reason}", flush=True)
+            if record["left"]:
+                found.troubles.append(f"left: {record['left']}")
+    killed = kills(asked.kills) if not asked.only else []
+    if (not asked.only or asked.write) and any(each.records for each in told):
+        PAGE.write_text(page(told, killed))
+        print(f"wrote {PAGE}")
+    wrong = [each.case.name for each in told if each.right() < counts[each.case.kind]]
+    if wrong:
+        print(f"not as they should be: {', '.join(wrong)}")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
