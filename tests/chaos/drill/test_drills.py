@@ -143,6 +143,18 @@ def test_a_good_release_is_promoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_drill_until_the_horizon_measures_what_counts_until_then(tmp_path: Path) -> None:
+    result = run(tmp_path, overrides={"horizon": "80s", "expect": []}, until_horizon=True)
+    assert result.outcome == "rolled_back", result.verdict.reasons
+    by = {each.revision: each for each in result.counts}
+    assert result.row["bad_requests"] == by[""].bad > 0
+    assert result.row["pod_hours"] == pytest.approx(2 * 80 / 3600, rel=0.5), (
+        "two of the old, and two new ones for a while"
+    )
+    assert result.row["total_usd"] > 0
+
+
+@pytest.mark.slow
 def test_a_fault_that_was_taken_out_is_missed(tmp_path: Path) -> None:
     """A good drill proves nothing where a rollback is expected."""
     removed = run(tmp_path, overrides={"faults": []})
