@@ -121,7 +121,7 @@ def test_packet_delay(node: Node, web: Web, kube: Kube, note: Note) -> None:
 
     async def main() -> None:
         async with fault(node, web, kube, "packet_delay", latency_seconds=0.2):
-            answers = await ask(pod.ip, count=40)
+            answers = await ask_steadily(pod.ip, per_second=20, seconds=2)
         assert {each.status for each in answers} == {200}
         connects = [each.connect_seconds for each in answers]
         totals = [each.seconds for each in answers]
@@ -238,8 +238,7 @@ def test_http_delay(node: Node, web: Web, kube: Kube, note: Note) -> None:
 
     async def main() -> None:
         async with fault(node, web, kube, "http_delay", latency_seconds=2.0, share=0.5):
-            answers = await ask(pod.ip, count=120, timeout_seconds=20)
-            await asyncio.sleep(3.0)  # three probes
+            answers = await ask_steadily(pod.ip, per_second=30, seconds=4)  # and four probes
             assert web.pods()[0].ready, "the pod stays ready, as probes are exempt"
         slow = [each.seconds for each in answers if each.seconds >= 2.0]
         assert {each.status for each in answers} == {200}

@@ -7,8 +7,8 @@ it also does when the harness is killed, everything is taken back. What is left 
 stands in the registry, for a sweep. It has one thread, because it forks.
 
 Orders: {"id", "op": "place", "injection"} | {"op": "kill", "injection"} | {"op": "undo", "group"} | {"op": "borne",
-"group"} | {"op": "sweep", "owner"}; an answer bears the id of its order: {"id", …} or {"id", "error", "gone"}. Events:
-{"event": "agent", "lacks", "boot"} at first, {"event": "ended", "injection", "why", …}.
+"group"} | {"op": "sweep", "owner", "group" or null}; an answer bears the id of its order: {"id", …} or {"id", "error",
+"gone"}. Events: {"event": "agent", "lacks", "boot"} at first, {"event": "ended", "injection", "ended": why, …}.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Agent:
         self._guards: dict[int, _Guard] = {}  #: by process
         self._undoing: list[tuple[int, str, float]] = []  #: (order, group, monotonic seconds by which it must be done)
         self._buffer = b""
-        self._ending = False
+        self._ending = self._cleared = False
         self._selector = selectors.DefaultSelector()
         self._woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
@@ -118,11 +118,19 @@ class Agent:
             case "borne":
                 return {"pods": self._bearers(order["group"])}
             case "sweep":
-                done, left = sweeping.sweep(self._registry, order["owner"])
+                done, left = self._sweep(order["owner"], order.get("group"))
                 return {"done": done, "left": left}
         raise RefusedError(f"unknown order {order['op']!r}")
 
+    def _sweep(self, owner: str | None, group: str | None) -> tuple[list[str], list[str]]:
+        if group is not None:
+            return sweeping.by_registry(self._registry, owner, group)
+        return sweeping.sweep(self._registry, owner)
+
     def _place(self, injection: Injection, order: int) -> None:
+        if not self._cleared:  # what dead agents have left would be in the way
+            sweeping.by_registry(self._registry, None)
+            self._cleared = True
         told, tells = os.pipe2(os.O_CLOEXEC)
         agent = os.getpid()
         pid = os.fork()

@@ -22,9 +22,16 @@ def sweep(registry: Registry, owner: str | None) -> tuple[list[str], list[str]]:
     Returns:
         What was taken back, and what could not be, in words.
     """
+    done, left = by_registry(registry, owner)
+    found, trouble = _look(registry, owner)
+    return done + found, left + trouble
+
+
+def by_registry(registry: Registry, owner: str | None, group: str | None = None) -> tuple[list[str], list[str]]:
+    """As `sweep`, of what was written down; of one group only where it is given."""
     done: list[str] = []
     left: list[str] = []
-    for entry in registry.entries(owner):
+    for entry in registry.entries(owner, group):
         if owner is None and entry.guarded and time.time() < entry.expires:
             continue
         told = f"{entry.injection.kind} in pod {entry.injection.pod}"
@@ -34,8 +41,7 @@ def sweep(registry: Registry, owner: str | None) -> tuple[list[str], list[str]]:
         else:
             registry.remove(entry.injection.id)
             done.append(told)
-    found, trouble = _look(registry, owner)
-    return done + found, left + trouble
+    return done, left
 
 
 def _end_guard(entry: Entry) -> list[str]:

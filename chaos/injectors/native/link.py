@@ -102,10 +102,10 @@ class AgentLink:
         pods: list[str] = (await self._ask({"op": "borne", "group": group}))["pods"]
         return pods
 
-    async def sweep(self, owner: str | None) -> tuple[list[str], list[str]]:
-        """Take back what anybody has left on the node for an owner; see `chaos.cluster.native.sweeping.sweep`."""
+    async def sweep(self, owner: str | None, group: str | None = None) -> tuple[list[str], list[str]]:
+        """Take back what anybody has left on the node for an owner; see `chaos.cluster.native.sweeping`."""
         await self.start()
-        told = await self._ask({"op": "sweep", "owner": owner})
+        told = await self._ask({"op": "sweep", "owner": owner, "group": group})
         return told["done"], told["left"]
 
     @property

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,24 @@ def test_a_sweep_clears_what_is_there_no_more(folder: Path) -> None:
     assert (done, left) == (["freeze in pod web-0"], [])
     assert not mine.exists()
     assert other.exists()
+
+
+def test_a_new_agent_clears_what_dead_ones_have_left_and_leaves_what_is_looked_after(folder: Path) -> None:
+    dead = entry(folder, "dead.0.0", "unit-tests-only")
+    me = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    mine = entry(folder, "mine.0.0", "unit-tests-only", guard=os.getpid(), guard_started=me, expires=time.time() + 60)
+
+    async def main() -> None:
+        link = AgentLink(Host())
+        await link.start()
+        assert dead.exists(), "who only looks changes nothing"
+        with pytest.raises(GoneError):
+            await link.place(injection())
+        await link.close()
+
+    asyncio.run(main())
+    assert not dead.exists()
+    assert mine.exists()
 
 
 def test_a_sweep_thaws_what_a_dead_guard_has_frozen(folder: Path, tmp_path: Path) -> None:
