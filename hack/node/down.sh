@@ -20,12 +20,11 @@ for dir in $(cat "$STATE/cgroups" 2>/dev/null); do
 done
 # Commands of run.sh are not the node's, and would keep its network alive.
 if [[ -n $network ]]; then
-  for process in /proc/[0-9]*; do
-    [[ $(readlink "$process/ns/net" 2>/dev/null) != "$network" ]] || {
-      say "still in the node's network, end it: $(tr '\0' ' ' <"$process/cmdline")(process ${process#/proc/})"
-      left=$LEFT_BEHIND
-    }
-  done
+  inode=${network//[!0-9]/}
+  while read -r process; do
+    say "still in the node's network, end it: $(tr '\0' ' ' 2>/dev/null <"$process/cmdline")(process ${process#/proc/})"
+    left=$LEFT_BEHIND
+  done < <(find /proc/[0-9]*/ns/net -maxdepth 0 -lname "net:?$inode?" -printf '%H\n' 2>/dev/null | sed 's#/ns/net$##')
 fi
 rm -rf --one-file-system "$STATE"
 exit $left

@@ -8,6 +8,10 @@ home=~ # also where HOME is not set
 STATE=$(realpath --canonicalize-missing "${ROLLOUTLAB_NODE:-${XDG_STATE_HOME:-$home/.local/state}/rolloutlab/node}")
 CACHE=$(realpath --canonicalize-missing "${XDG_CACHE_HOME:-$home/.cache}/rolloutlab/node")
 
+# netfilterqueue is built for the Python that drills run with.
+PYTHON=python3
+[[ ! -x $project/.venv/bin/python ]] || PYTHON=$project/.venv/bin/python
+
 # The node's own network is the same in every node: nothing outside can see it.
 NODE_IP=10.80.0.1 POD_CIDR=10.244.0.0/24 SERVICE_CIDR=10.96.0.0/16
 
@@ -26,5 +30,5 @@ first_process() {
 }
 
 is_ours() { # PID
-  [[ $(tr '\0' '\n' <"/proc/$1/cmdline" 2>/dev/null | tail -n 1) == "$STATE" ]]
+  [[ $(tr "\0" "\n" 2>/dev/null <"/proc/$1/cmdline" | tail -n 1) == "$STATE" ]]
 }

@@ -42,7 +42,7 @@ def targets(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def connection(kubeconfig: str) -> http.client.HTTPSConnection:
     """To the API server that this node's own kubeconfig names."""
-    fields = dict(re.findall(r"([a-z-]+): \"?([^\s,}\"]+)", Path(kubeconfig).read_text()))
+    fields = dict(re.findall(r"([a-z-]+): \"?([^\s,{}\"]+)", Path(kubeconfig).read_text()))
     data = {name: base64.b64decode(value).decode() for name, value in fields.items() if name.endswith("-data")}
     context = ssl.create_default_context(cadata=data["certificate-authority-data"])
     with tempfile.NamedTemporaryFile("w") as file:  # ssl reads certificates of its own from files only

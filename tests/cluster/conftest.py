@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,14 @@ from typing import Any
 import pytest
 
 from chaos.cluster.native.node import Node, NodeError, need
+
+_MACHINE_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)  # before a test moves this process into the node's
+
+
+@pytest.fixture(scope="session")
+def machine() -> list[str]:
+    """The beginning of a command that runs in the network from which these tests were started."""
+    return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{_MACHINE_NETWORK}", "--"]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +44,7 @@ class Cluster:
     def kubectl(self, *arguments: str, given: object = None, timeout: float = 60) -> str:
         """What kubectl says on stdout; `given` is its stdin, as JSON."""
         command = [
-            self.node.folder / "bin" / "kubectl",
+            str(self.node.folder / "bin" / "kubectl"),
             f"--kubeconfig={self.node.kubeconfig}",
             f"--namespace={self.namespace}",
         ]

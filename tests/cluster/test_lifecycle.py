@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -17,42 +18,61 @@ SCRIPTS = Path(__file__).parents[2] / "hack" / "node"
 SETTINGS = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/ipv4/ip_forward")
 
 
-def script(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the scripts for the node of this folder."""
-    return subprocess.run(
-        [SCRIPTS / name, *arguments],
-        env={**os.environ, "ROLLOUTLAB_NODE": str(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+class Scripts:
+    """The scripts, run where these tests were started."""
+
+    def __init__(self, machine: list[str]) -> None:
+        self.machine = machine
+
+    def run(self, name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of them for the node of this folder."""
+        return subprocess.run(
+            [*self.machine, str(SCRIPTS / name), *arguments],
+            env={**os.environ, "ROLLOUTLAB_NODE": str(folder)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def up(self, folder: Path) -> Node:
+        """Start the node of this folder."""
+        started = self.run("up.sh", folder)
+        assert started.returncode == 0, started.stderr
+        found = find({"ROLLOUTLAB_NODE": str(folder)})
+        assert found is not None
+        return found
+
+    def traces(self, folder: Path) -> dict[str, object]:
+        """What a node could leave behind, as far as it is not another node's."""
+
+        def said(*command: str) -> str:
+            return subprocess.run([*self.machine, *command], capture_output=True, text=True, check=True).stdout
+
+        own = str(folder).encode()
+        name = "rolloutlab-node-" + hashlib.sha256(own + b"\n").hexdigest()[:8]  # as up.sh names it
+        return {
+            "processes": [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if own in _read(path)],
+            "mounts": Path("/proc/self/mounts").read_text(),
+            "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{name}") if path.is_dir()),
+            "links": sorted(line.split(": ")[1] for line in said("ip", "-oneline", "link").splitlines()),
+            "rules": said("nft", "--stateless", "list", "ruleset"),
+            "files": sorted(str(path) for root in ("/run", "/var/lib", "/var/run") for path in Path(root).glob("*")),
+            "settings": [(Path("/proc/sys") / name).read_text() for name in SETTINGS],
+        }
 
 
 @pytest.fixture
-def folder(node: Node, tmp_path: Path) -> Iterator[Path]:
+def scripts(machine: list[str]) -> Scripts:
+    return Scripts(machine)
+
+
+@pytest.fixture
+def folder(node: Node, scripts: Scripts, tmp_path: Path) -> Iterator[Path]:
     """Of a node of this test's own; `node` says that one can run here, and that somebody wants these tests."""
-    yield tmp_path / "own"
-    assert script("down.sh", tmp_path / "own").returncode == 0
-
-
-def traces(folder: Path) -> dict[str, object]:
-    """What a node could leave behind, as far as it is not another node's."""
-
-    def said(*command: str) -> str:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    own = str(folder).encode()
-    return {
-        "processes": [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if own in _read(path)],
-        "mounts": Path("/proc/self/mounts").read_text(),
-        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/rolloutlab-node-*") if path.is_dir()),
-        "links": sorted(line.split(": ")[1] for line in said("ip", "-oneline", "link").splitlines()),
-        "rules": said("nft", "--stateless", "list", "ruleset"),
-        "files": sorted(str(path) for root in ("/run", "/var/lib", "/var/run") for path in Path(root).glob("*")),
-        "settings": [(Path("/proc/sys") / name).read_text() for name in SETTINGS],
-    }
+    yield tmp_path / "own node"  # with a space: it stands in many configuration files
+    assert scripts.run("down.sh", tmp_path / "own node").returncode == 0
 
 
 def _read(path: Path) -> bytes:
@@ -62,52 +82,43 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def up(folder: Path) -> Node:
-    """Start the node of this folder."""
-    started = script("up.sh", folder)
-    assert started.returncode == 0, started.stderr
-    found = find({"ROLLOUTLAB_NODE": str(folder)})
-    assert found is not None
-    return found
-
-
 @pytest.mark.slow
-def test_up_twice_and_down_leaves_nothing(node: Node, folder: Path) -> None:
-    before = traces(folder)
-    own = up(folder)
+def test_up_twice_and_down_leaves_nothing(node: Node, scripts: Scripts, folder: Path) -> None:
+    before = scripts.traces(folder)
+    own = scripts.up(folder)
     assert own.pid != node.pid
-    assert set(traces(folder)["cgroups"]) > set(before["cgroups"])  # type: ignore[call-overload]  # else nothing is shown
-    again = script("up.sh", folder)
+    assert set(scripts.traces(folder)["cgroups"]) > set(before["cgroups"])  # type: ignore[call-overload]  # else nothing is shown
+    again = scripts.run("up.sh", folder)
     assert (again.returncode, "already up" in again.stderr) == (0, True)
     assert find({"ROLLOUTLAB_NODE": str(folder)}) == own, "it is the same node"
 
-    ended = script("down.sh", folder)
+    ended = scripts.run("down.sh", folder)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert not folder.exists()
-    assert traces(folder) == before
+    assert scripts.traces(folder) == before
     assert find() == node, "the other node does not notice"
-    assert script("down.sh", folder).returncode == 0, "nothing is left to end"
+    assert scripts.run("down.sh", folder).returncode == 0, "nothing is left to end"
 
 
 @pytest.mark.slow
-def test_a_part_that_dies_ends_the_node(folder: Path) -> None:
-    own = up(folder)
+def test_a_part_that_dies_ends_the_node(scripts: Scripts, folder: Path) -> None:
+    own = scripts.up(folder)
     os.kill(_part(own, "kube-scheduler"), signal.SIGKILL)
     end = time.monotonic() + 30
     while find({"ROLLOUTLAB_NODE": str(folder)}) is not None:
         assert time.monotonic() < end, "a node without a scheduler goes on"
         time.sleep(0.1)
     assert "because kube-scheduler ended" in (folder / "log" / "node").read_text()
-    assert script("run.sh", folder, "true").returncode == 1
-    assert up(folder).pid != own.pid, "and up.sh starts afresh"
+    assert scripts.run("run.sh", folder, "true").returncode == 1
+    assert scripts.up(folder).pid != own.pid, "and up.sh starts afresh"
 
 
 @pytest.mark.slow
-def test_down_names_who_is_still_inside(folder: Path) -> None:
-    own = up(folder)
+def test_down_names_who_is_still_inside(scripts: Scripts, folder: Path) -> None:
+    own = scripts.up(folder)
     guest = subprocess.Popen(own.command(["sleep", "60"]))
     time.sleep(0.2)  # it enters
-    ended = script("down.sh", folder)
+    ended = scripts.run("down.sh", folder)
     guest.kill()
     guest.wait()
     assert ended.returncode == 4
@@ -165,7 +176,9 @@ def test_preflight_wants_root(node: Node) -> None:
         ("image.sh", "application", "pause, app, runner"),
     ],
 )
-def test_unknown_words_list_the_known_ones(tmp_path: Path, script_name: str, argument: str, known: str) -> None:
-    done = script(script_name, tmp_path, argument)
+def test_unknown_words_list_the_known_ones(
+    scripts: Scripts, tmp_path: Path, script_name: str, argument: str, known: str
+) -> None:
+    done = scripts.run(script_name, tmp_path, argument)
     assert done.returncode == 2
     assert f"'{argument}'; known: {known}" in done.stderr

@@ -38,7 +38,8 @@ class _Guard:
     injection: Injection
     order: int  #: that is answered when it is in place
     pipe: int
-    placed: bool = False
+    answered: bool = False
+    refused: bool = False
     ended: dict[str, Any] = field(default_factory=dict)
     buffer: bytes = b""
 
@@ -115,7 +116,7 @@ class Agent:
                 self._order_undo(order["id"], order["group"])
                 return None
             case "borne":
-                return {"pods": [each.injection.pod for each in self._of(order["group"])]}
+                return {"pods": self._bearers(order["group"])}
             case "sweep":
                 done, left = sweeping.sweep(self._registry, order["owner"])
                 return {"done": done, "left": left}
@@ -152,8 +153,10 @@ class Agent:
 
     # -- guards ---------------------------------------------------------------------------------------------------
 
-    def _of(self, group: str | None) -> list[_Guard]:
-        return [each for each in self._guards.values() if group in (None, each.injection.group)]
+    def _bearers(self, group: str) -> list[str]:
+        """Pods that bear an injection of a group, or are just about to."""
+        guards = [each for each in self._guards.values() if not each.refused]
+        return [each.injection.pod for each in guards if each.injection.group == group]
 
     def _listen(self, pipe: int) -> None:
         guard = next(each for each in self._guards.values() if each.pipe == pipe)
@@ -168,11 +171,12 @@ class Agent:
 
     def _heard(self, guard: _Guard, message: dict[str, Any]) -> None:
         if "placed" in message:
-            guard.placed = True
+            guard.answered = True
             self._tell({"id": guard.order, "placed": message["placed"]})
         elif "refused" in message:
-            if not guard.placed:
-                guard.placed = True  # it has its answer
+            guard.refused = True
+            if not guard.answered:
+                guard.answered = True
                 self._tell({"id": guard.order, "error": message["refused"], "gone": message["gone"]})
         else:
             guard.ended = message
@@ -199,7 +203,7 @@ class Agent:
                 guard.ended = {"ended": f"its guard ended with {code}", "left": undo(entry)}
                 if not guard.ended["left"]:
                     self._registry.remove(injection.id)
-        if not guard.placed:
+        if not guard.answered:
             self._tell({"id": guard.order, "error": f"its guard ended with {code}", "gone": False})
         ended = guard.ended or {"ended": f"its guard ended with {code}"}
         self._tell({"event": "ended", "injection": injection.id, **ended})
