@@ -53,6 +53,7 @@ already_up() {
   }
 }
 
+check_folder
 mkdir -p "$CACHE"
 exec 9>"$CACHE/up-$id.lock"
 flock 9 # two at the same moment: the second finds it up
@@ -67,6 +68,7 @@ queue=$("$here/build.sh" queue) || say "going on without: packets cannot be dela
 export KUBE CRDS TRAEFIK STORE
 "$here/down.sh"
 mkdir -p "$STATE/conf" "$STATE/log"
+touch "$MARK"
 ln -s "$KUBE" "$STATE/bin"
 [[ -z $queue ]] || ln -s "$queue" "$STATE/python"
 launched=$EPOCHREALTIME

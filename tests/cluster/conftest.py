@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,13 +25,16 @@ def machine() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def node() -> Node:
-    """The native node that is up, whose network this process is in."""
+def node(request: pytest.FixtureRequest) -> Node:
+    """The native node that is up, whose network this process is in from now on."""
+    here = Path(__file__).parent
+    if any(here not in item.path.parents for item in request.session.items):
+        pytest.skip("other tests would find themselves in the node's network; `make cluster-test` runs these alone")
     try:
         found = need()
         found.enter_network()
     except NodeError as error:
-        pytest.skip(f"{error} (`make cluster-test` runs these tests in it)")
+        pytest.skip(f"{error}, `make cluster-test` runs these tests in it")
     return found
 
 
