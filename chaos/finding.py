@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 #: missing: a drill cannot run; absent: it can without; warning: it can, and you should know; unknown: not found out
 State: TypeAlias = Literal["ok", "missing", "absent", "warning", "unknown"]
+
+GUIDE: Final = "docs/how-to/kind.md says how to install it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

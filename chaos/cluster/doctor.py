@@ -9,6 +9,7 @@ from typing import Final
 
 from chaos.cluster import installed
 from chaos.cluster.door import opened
+from chaos.cluster.gateways import gateways
 from chaos.cluster.kinds import CONFIG_MAP, NAMESPACE, Kind
 from chaos.cluster.kube import ApiError, Kube
 from chaos.cluster.permissions import permissions
@@ -29,10 +30,11 @@ def examine(settings: ClusterSettings, *, metrics_url: str = "") -> list[Finding
         metrics_url: of a Prometheus that a drill would ask.
     """
     try:
-        kube = opened(settings).kube
+        door = opened(settings)
     except WorldError as error:
         mend = "make kind-up, or sudo make cluster-up  # each makes a cluster of its own"
         return [Finding(about="cluster", state="missing", text=str(error), mend=mend)]
+    kube = door.kube
     found = [_server(kube)]
     if found[0].state == "missing":
         return found
@@ -43,7 +45,7 @@ def examine(settings: ClusterSettings, *, metrics_url: str = "") -> list[Finding
         ("namespace", lambda: _namespace(kube, settings.namespace)),
         ("stop switch", lambda: _stopped(kube, settings.namespace)),
         ("permissions", lambda: permissions(kube, settings)),
-        ("Gateway", lambda: installed.gateways(kube, settings)),
+        ("Gateway", lambda: gateways(door, settings)),
         ("Chaos Mesh", lambda: installed.chaos_mesh(kube, settings)),
         ("Prometheus", lambda: installed.prometheus(kube, metrics_url)),
         ("Argo Rollouts", lambda: installed.argo(kube, settings)),

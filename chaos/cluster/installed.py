@@ -1,4 +1,4 @@
-"""What is installed in a cluster beside Kubernetes: a Gateway, Chaos Mesh, Prometheus, Argo Rollouts, our image."""
+"""What is installed in a cluster beside Kubernetes and its router: Chaos Mesh, Prometheus, Argo Rollouts, our image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import urllib3
 
+from chaos.cluster.gateways import name_of
 from chaos.cluster.kinds import (
     DEPLOYMENT,
-    GATEWAY,
-    HTTP_ROUTE,
     NAMESPACE,
     NETWORK_CHAOS,
     NODE,
@@ -23,67 +22,12 @@ from chaos.cluster.kinds import (
 from chaos.cluster.kube import ApiError, Kube, Object
 from chaos.cluster.permissions import wanted
 from chaos.cluster.settings import IMAGE, ClusterSettings
-from chaos.finding import Finding, State
+from chaos.finding import GUIDE, Finding, State
 from chaos.injectors.chaos_mesh_objects import engine
 
 INJECT: Final = "chaos-mesh.org/inject"  #: annotation of namespaces that Chaos Mesh acts in when it filters
 OLDEST_CHAOS_MESH: Final = (2, 8, 3)  #: older ones cannot always recover a pod that crashed under a partition
 _MOST_IMAGES: Final = 50  #: that a node reports, the largest first (kubelet: nodeStatusMaxImages)
-_FORBIDDEN: Final = 403
-_GUIDE: Final = "docs/how-to/kind.md says how to install it"
-
-
-# --- routing -----------------------------------------------------------------------------------------------------
-
-
-def gateways(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
-    """Which Gateways there are, and whether their controller says that they work."""
-    about = "Gateway"
-    if settings.routing == "service":
-        return
-    without: State = "missing" if wanted(settings, "gateway") else "absent"
-    if not kube.serves(HTTP_ROUTE):
-        text = "the Gateway API is not installed: weights go by the number of pods"
-        yield Finding(about=about, state=without, text=text, mend=_GUIDE)
-        return
-    parts = settings.gateway_parts
-    try:
-        if parts is not None:
-            one = kube.get(GATEWAY, parts[1], parts[0])
-            found = [] if one is None else [one]
-        else:
-            found = kube.list(GATEWAY)["items"]
-    except ApiError as error:
-        if error.status != _FORBIDDEN:
-            raise
-        text = f"{settings.gateway or 'Gateways'} may not be read by this account"
-        yield Finding(
-            about=about, state="missing", text=text, mend="--routing service  # weights by the number of pods"
-        )
-        return
-    if not found and parts is not None:
-        text, mend = f"there is no Gateway {settings.gateway}", "kubectl get gateways --all-namespaces"
-        yield Finding(about=about, state="missing", text=text, mend=mend)
-    elif not found:
-        yield Finding(about=about, state=without, text="none: weights go by the number of pods", mend=_GUIDE)
-    for each in found:
-        yield _gateway(each)
-    if len(found) > 1:
-        text = f"{len(found)} Gateways, and a drill takes one"
-        yield Finding(about=about, state="missing", text=text, mend=f"--gateway {_name(found[0])}  # or another one")
-
-
-def _gateway(found: Object) -> Finding:
-    status = found.get("status", {})
-    states = {each["type"]: each for each in status.get("conditions", ())}
-    programmed = states.get("Programmed", {})
-    where = ", ".join(each["value"] for each in status.get("addresses", ()) if each.get("value"))
-    if programmed.get("status") == "False":
-        text = f"{_name(found)} is not programmed: {programmed.get('message') or programmed.get('reason', 'no reason')}"
-        mend = f"kubectl describe gateway {found['metadata']['name']} --namespace {found['metadata']['namespace']}"
-        return Finding(about="Gateway", state="warning", text=text, mend=mend)
-    said = "is programmed" if programmed.get("status") == "True" else "is there; its controller does not say more"
-    return Finding(about="Gateway", state="ok", text=f"{_name(found)} {said}{f', at {where}' if where else ''}")
 
 
 # --- faults ------------------------------------------------------------------------------------------------------
@@ -95,8 +39,8 @@ def chaos_mesh(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
     without: State = "missing" if wanted(settings, "chaos-mesh") else "absent"
     lacking = [kind.kind for kind in (POD_CHAOS, NETWORK_CHAOS, STRESS_CHAOS) if not kube.serves(kind)]
     if lacking:
-        text = f"is not installed (no {', '.join(lacking)}): the application and our own injectors do the faults"
-        yield Finding(about=about, state=without, text=text, mend=_GUIDE)
+        text = f"is not installed (no {', '.join(lacking)}): --fault needs it everywhere but on the native node"
+        yield Finding(about=about, state=without, text=text, mend=GUIDE)
         return
     if (who := engine(kube)) != "chaos-mesh":
         text = f"its kinds are installed, and {who} acts for it: what it injects is an emulation"
@@ -110,7 +54,7 @@ def chaos_mesh(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
     container = next(filter(None, map(_manager, managers)), None)
     if container is None:
         text = "its kinds are known, and no chaos-controller-manager runs: faults would wait for ever"
-        yield Finding(about=about, state=without, text=text, mend=_GUIDE)
+        yield Finding(about=about, state=without, text=text, mend=GUIDE)
         return
     yield _version(container)
     yield from _filter(kube, container, settings, without)
@@ -130,7 +74,7 @@ def _version(container: Mapping[str, Any]) -> Finding:
     if tuple(map(int, numbers.groups())) < OLDEST_CHAOS_MESH:
         oldest = ".".join(map(str, OLDEST_CHAOS_MESH))
         text = f"{tag} is older than {oldest}, and cannot always recover a pod that crashed under a partition"
-        return Finding(about="Chaos Mesh", state="warning", text=text, mend=_GUIDE)
+        return Finding(about="Chaos Mesh", state="warning", text=text, mend=GUIDE)
     return Finding(about="Chaos Mesh", state="ok", text=f"{tag} is installed")
 
 
@@ -164,7 +108,7 @@ def prometheus(kube: Kube, url: str) -> Iterator[Finding]:
             yield Finding(about=about, state="ok", text=f"{url} is ready")
         return
     found = kube.list(SERVICE, labels="app.kubernetes.io/name=prometheus")["items"]
-    named = ", ".join(_name(each) for each in found if _answers(kube, each))
+    named = ", ".join(name_of(each) for each in found if _answers(kube, each))
     if named:
         text = f"{named} answers; a drill asks it with --metrics-url URL, and else scrapes pods itself"
         yield Finding(about=about, state="ok", text=text)
@@ -200,7 +144,7 @@ def _answers(kube: Kube, service: Object) -> bool:
 def argo(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
     """Whether there are Argo Rollouts to watch."""
     if kube.serves(ROLLOUT):
-        yield Finding(about="Argo Rollouts", state="ok", text="is installed: --observe rollout/NAME watches one")
+        yield Finding(about="Argo Rollouts", state="ok", text="is installed")
         return
     state: State = "missing" if wanted(settings, "argo") else "absent"
     yield Finding(
@@ -253,7 +197,3 @@ def _spelled(name: str) -> set[str]:
     if "/" in name and ("." in first or ":" in first or first == "localhost"):
         return {name}
     return {name, f"docker.io/{name}", *([] if "/" in name else [f"docker.io/library/{name}"])}
-
-
-def _name(found: Object) -> str:
-    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"

@@ -49,6 +49,7 @@ def test_the_administrator_can_drill(cluster: Any) -> None:
     assert of(found, "clock").state == "ok"
     assert of(found, "account").text == "admin"
     assert "is programmed, at 10.80.0.1" in of(found, "Gateway").text
+    assert of(found, "Gateway address").text == "10.80.0.1:8000 takes connections"
 
 
 def test_the_command_says_so_too(cluster: Any) -> None:
@@ -78,7 +79,8 @@ def test_without_rights_each_one_is_named(cluster: Any, named: Callable[[str], s
     text = of(found, "permissions").text
     for right in needed([]):
         assert f"{', '.join(right.verbs)} {right.words}" in text
-    assert of(found, "Gateway").state == "missing"
+    assert of(found, "Gateway").state == "unknown"
+    assert of(found, "Gateway address").state == "missing"
 
 
 def test_the_printed_role_mends_what_is_missing(cluster: Any, named: Callable[[str], str]) -> None:

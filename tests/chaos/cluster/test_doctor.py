@@ -29,12 +29,6 @@ def resources(*names: str) -> dict[str, Any]:
     return {"resources": [{"name": name} for name in names]}
 
 
-def gateway(name: str, programmed: str | None = "True", **more: Any) -> dict[str, Any]:
-    conditions = [] if programmed is None else [{"type": "Programmed", "status": programmed, **more}]
-    status = {"conditions": conditions, "addresses": [{"type": "IPAddress", "value": "10.0.0.1"}]}
-    return {"metadata": {"name": name, "namespace": "front"}, "spec": {"listeners": [{"port": 80}]}, "status": status}
-
-
 def manager(tag: str, filtered: str) -> dict[str, Any]:
     container = {
         "image": f"ghcr.io/chaos-mesh/chaos-mesh:{tag}",
@@ -53,8 +47,6 @@ class Api:
             "/api/v1/namespaces/kube-system": {"metadata": {"uid": "abc-1"}},
             SPACE: {"metadata": {"labels": {"rolloutlab/allowed": "true"}}, "status": {"phase": "Active"}},
             GATEWAY_API: resources("gateways", "httproutes"),
-            f"{GATEWAY_API}/gateways": {"items": [gateway("web")]},
-            f"{GATEWAY_API}/namespaces/front/gateways/web": gateway("web"),
             "/api/v1/services": {"items": []},
             "/api/v1/nodes": {"items": [self.node("a", "rolloutlab.local/app:1")]},
         }
@@ -89,7 +81,10 @@ class Api:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{self.address}"
+        self.answers[f"{GATEWAY_API}/gateways"] = {"items": [self.gateway("web")]}
+        self.answers[f"{GATEWAY_API}/namespaces/front/gateways/web"] = self.gateway("web")
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 
@@ -97,6 +92,19 @@ class Api:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def gateway(
+        self, name: str, programmed: str | None = "True", *, at: str = "127.0.0.1", why: str = ""
+    ) -> dict[str, Any]:
+        """One that is reached where this server is."""
+        return {
+            "metadata": {"name": name, "namespace": "front"},
+            "spec": {"listeners": [{"port": self._server.server_port}]},
+            "status": {
+                "conditions": [{"type": "Programmed", "status": programmed, "message": why}] if programmed else [],
+                "addresses": [{"type": "IPAddress", "value": at}],
+            },
+        }
 
     @staticmethod
     def node(name: str, *images: str) -> dict[str, Any]:
@@ -303,31 +311,46 @@ def test_no_gateway_api(api: Api, look: Any) -> None:
 
 @pytest.mark.parametrize(
     ("programmed", "state", "said"),
-    [("True", "ok", "is programmed, at 10.0.0.1"), (None, "ok", "does not say more"), ("Unknown", "ok", "does not say more")],
+    [("True", "ok", "is programmed, at 127.0.0.1"), (None, "ok", "does not say more"), ("Unknown", "ok", "does not say more")],
 )  # fmt: skip
 def test_gateways(api: Api, look: Any, programmed: str | None, state: str, said: str) -> None:
-    api.answers[f"{GATEWAY_API}/gateways"] = {"items": [gateway("web", programmed)]}
+    api.answers[f"{GATEWAY_API}/gateways"] = {"items": [api.gateway("web", programmed)]}
     found = of(look(), "Gateway")
     assert (found.state, said in found.text) == (state, True)
 
 
 def test_a_gateway_that_does_not_work_says_why(api: Api, look: Any) -> None:
-    api.answers[f"{GATEWAY_API}/gateways"] = {"items": [gateway("web", "False", message="no address")]}
+    api.answers[f"{GATEWAY_API}/gateways"] = {"items": [api.gateway("web", "False", why="no address")]}
     found = of(look(), "Gateway")
     assert (found.state, found.text) == ("warning", "front/web is not programmed: no address")
     assert found.mend == "kubectl describe gateway web --namespace front"
 
 
 def test_of_several_gateways_one_must_be_named(api: Api, look: Any) -> None:
-    api.answers[f"{GATEWAY_API}/gateways"] = {"items": [gateway("web"), gateway("api")]}
-    assert missing(look()) == ["Gateway"]
+    api.answers[f"{GATEWAY_API}/gateways"] = {"items": [api.gateway("web"), api.gateway("api")]}
+    found = look()
+    assert missing(found) == ["Gateway address"]
+    assert "front/api, front/web" in of(found, "Gateway address").text
     assert ready(look(gateway="front/web"))
-    assert missing(look(gateway="front/none")) == ["Gateway"]
+    assert missing(look(gateway="front/none")) == ["Gateway address"]
+
+
+def test_a_gateway_must_be_reached(api: Api, look: Any) -> None:
+    assert of(look(), "Gateway address").text == f"{api.address} takes connections"
+    api.answers[f"{GATEWAY_API}/gateways"] = {"items": [api.gateway("web", at="gateway.example")]}
+    found = look()
+    assert missing(found) == ["Gateway address"]
+    assert "tells no IP address" in of(found, "Gateway address").text
+    assert ready(look(address=api.address))
+    found = look(address="127.0.0.1:9")  # the discard port: nobody listens
+    assert missing(found) == ["Gateway address"]
+    assert "nobody answers at 127.0.0.1:9" in of(found, "Gateway address").text
 
 
 def test_an_account_that_may_not_look_for_gateways(api: Api, look: Any) -> None:
-    api.answers[f"{GATEWAY_API}/gateways"] = 403
-    assert missing(look()) == ["Gateway"], "a drill would be refused by the server"
+    api.answers[f"{GATEWAY_API}/gateways"] = api.answers[f"{GATEWAY_API}/namespaces/front/gateways/web"] = 403
+    assert missing(look()) == ["Gateway address"], "the server would refuse a drill"
+    assert ready(look(gateway="front/web", address=api.address)), "nothing is looked for"
     assert ready(look(routing="service")), "nobody looks"
 
 
