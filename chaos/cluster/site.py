@@ -199,7 +199,9 @@ class ClusterSite:
 def object_name(service: str, run: Run) -> str:
     """Begins the names of all objects: the service's, as far as Kubernetes takes it, and what tells runs apart."""
     plain = "".join(each if each.isalnum() and each.isascii() else "-" for each in service.lower()).strip("-")[:30]
-    return f"{plain.rstrip('-') or 'service'}-{run.id.rpartition('-')[2]}"
+    if not plain[:1].isalpha():  # the name of a Service begins with a letter
+        plain = f"service-{plain}"[:30]
+    return f"{plain.rstrip('-')}-{run.id.rpartition('-')[2]}"
 
 
 def remember(run: Run, settings: ClusterSettings, drill: str) -> None:

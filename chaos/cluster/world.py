@@ -108,9 +108,8 @@ class ClusterWorld:
         """See `RealWorld`; what a killed harness left is taken over as it stands."""
         self._routed, self._by_pods = release.routed, not release.routed
         taken_over = await self.made.anchor({"service": self.scenario.service.name, "replicas": release.replicas})
-        if taken_over:
-            await self.made.found()
-        else:
+        taken_over = taken_over and await self.made.found()  # one that was killed before all was there is no help
+        if not taken_over:
             await self.made.service(release.replicas)
             if self._by_pods:
                 await self.made.weight(None)
