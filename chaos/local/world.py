@@ -262,7 +262,7 @@ class LocalWorld:
             "LATENCY_P99": service.latency.p99_seconds,
             "THREADS": service.threads,
             "APP_BUCKETS": list(self.scenario.metrics.buckets_seconds),
-            "APP_BIRTHS": self.scenario.metrics.births.codes,
+            "APP_BIRTHS": self.scenario.metrics.births.codes or "start",
             "POOL_SIZE": service.resources.pool_size,
             "MEMORY_LIMIT_MIB": service.resources.memory_limit_mib,
             "START_SECONDS": start,
