@@ -3,6 +3,7 @@
 A counter of failed responses that begins with the first of them is not there while all is well. A share of errors that
 divides by all responses then has no dividend and no answer, which an AnalysisRun takes for an error, of the healthiest
 releases most of all. Whether a query is one of these is found by asking it, once with the series and once without.
+Series that begin with their first event in the catalogue are in neither: there the simulation itself shows it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ class _Healthy:
         grows = np.array([each.part != "failed" for each in found], dtype=np.float64)
         values = np.broadcast_to(grows[:, None, None] * _PER_SCRAPE * np.arange(self.scrapes), shape)
         kept = np.ones(shape, dtype=np.bool_)
-        kept[[each.part == "failed" and each.revision == 1 for each in found], 1] = False
+        waits = np.array([each.part == "failed" and each.revision == 1 for each in found], dtype=np.bool_)
+        late = np.array([each.born == "first_event" for each in found], dtype=np.bool_)
+        kept[waits & late, 0] = False
+        kept[waits, 1] = False
         times = np.broadcast_to(np.arange(self.scrapes) * self.interval_ms, (1, 2, self.scrapes))
         return Selected(tuple(each.labels_of(self._pod(each)) for each in found), times, values, kept)
 
