@@ -46,8 +46,7 @@ drills: setup ## run every real drill of the tests, the slow ones too: processes
 
 .PHONY: cluster-up
 cluster-up: ## bring up a real one-node Kubernetes without Docker (root; hack/node/README.md)
-	@hack/node/packages.sh
-	@hack/node/up.sh
+	@hack/node/preflight.sh --before-packages && hack/node/packages.sh && hack/node/up.sh --with-prometheus
 
 .PHONY: cluster-down
 cluster-down: ## end it; nothing of it stays
@@ -112,7 +111,9 @@ lock: ## resolve the dependencies again; rewrites requirements/
 	compile lock-core.txt --constraints requirements/lock-all.txt; \
 	compile lock-cluster.txt --extra cluster --constraints requirements/lock-all.txt; \
 	compile lock-dev.txt --extra dev --constraints requirements/lock-all.txt; \
-	compile lock-notebook.txt --extra dev --extra notebook --constraints requirements/lock-all.txt
+	compile lock-notebook.txt --extra dev --extra notebook --constraints requirements/lock-all.txt; \
+	build/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-config --no-annotate \
+		--custom-compile-command "make lock" --output-file hack/node/requirements.txt hack/node/requirements.in
 	@wc -l requirements/lock-*.txt
 
 .PHONY: clean
