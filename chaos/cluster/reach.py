@@ -60,7 +60,8 @@ class Reach:
     ) -> bytes:
         if not self.direct:
             through = POD.path(pod.namespace, f"{pod.name}:{port}", "proxy") + path
-            return await asyncio.to_thread(self._kube.text, method, through, body, seconds=seconds)
+            host = f"{_literal(pod.ip)}:{port}"  # its admin endpoint answers to its own name only
+            return await asyncio.to_thread(self._kube.text, method, through, body, seconds=seconds, host=host)
         url = f"http://{_literal(pod.ip)}:{port}{path}"
         return await self._fetched(method, url, body, seconds, f"{pod.name}{path}")
 

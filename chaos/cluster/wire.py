@@ -101,14 +101,25 @@ class Wire:
         response = self._send(method, path, body, content, query, timeout=self._seconds)
         return self._object(response.data or b"{}", f"{method} {path}")
 
-    def text(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, seconds: float = 5.0) -> bytes:
+    def text(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        seconds: float = 5.0,
+        host: str = "",
+    ) -> bytes:
         """One request whose answer is not JSON: logs, or what a pod answers through the API server's proxy.
 
         It is tried once: a pod that fails is news, not something to be tried away.
+
+        Args:
+            host: for whom it is meant; the API server hands this on to the pod as it stands.
         """
         query, _, asked = path.partition("?")
         response = self.hasty()._send(
-            method, query, body, "application/json", dict(parse_qsl(asked)), timeout=seconds, stream=True
+            method, query, body, "application/json", dict(parse_qsl(asked)), timeout=seconds, stream=True, host=host
         )
         return self._bounded(response, path)
 
@@ -152,8 +163,11 @@ class Wire:
         *,
         timeout: float,
         stream: bool = False,
+        host: str = "",
     ) -> Any:
         headers = {"Accept": "application/json", "Content-Type": content, "User-Agent": FIELD_MANAGER}
+        if host:
+            headers["Host"] = host
         url = f"{self.server}{path}{'?' + asked if (asked := _encoded(query)) else ''}"
         try:
             self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
