@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from rolloutlab.judging import chunks
 from rolloutlab.judging.bench import HOUR
 from rolloutlab.judging.chunks import run_task, tasks_of, together
 from rolloutlab.judging.entrant import Entrant
 from rolloutlab.judging.field import chosen
 from rolloutlab.judging.reading import Asked, read_bench
-from rolloutlab.judging.study import Plan
+from rolloutlab.judging.study import Plan, cards
 from scenarios.build import build_strategies
 from scenarios.library import find
 from scenarios.load import load_scenario
@@ -102,3 +104,28 @@ def test_a_rules_card_agrees_with_the_simulated_rollout(name: str) -> None:
     card = float((alarms(plan, bad=False, seed=4)[0] <= HOUR).mean())
     error = math.sqrt(whole * (1 - whole) / runs + card * (1 - card) / plan.runs)
     assert abs(whole - card) <= 4.4 * error, (whole, card)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", BENCHES)
+def test_no_judge_of_the_field_beats_the_limit(world: str) -> None:
+    bench = read_bench(BENCHES[world], Asked(look="5s"))
+    found = cards(Plan(bench, tuple(chosen(bench, [])), 512), seed=7, jobs=1)
+    assert sum(card.efficiency is not None for card in found) >= 17
+    assert [(card.entrant.label, card.efficiency) for card in found if card.beats_physics] == []
+
+
+@pytest.mark.slow
+def test_a_simulator_that_shows_more_failures_than_it_says_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad canaries fail with 8 % where the bench says 5 %: judges come too soon for what can be known of 5 %."""
+    honest = chunks.draw
+    monkeypatch.setattr(
+        chunks,
+        "draw",
+        lambda scene, **asked: honest(
+            replace(scene, bad=scene.bad * 1.6) if scene.bad > scene.good else scene, **asked
+        ),
+    )
+    bench = read_bench(BENCHES["C"], Asked(look="5s"))
+    entrants = tuple(chosen(bench, ["ripr-oracle", "sprt", "msprt"]))
+    assert any(card.beats_physics for card in cards(Plan(bench, entrants, 512), seed=7, jobs=1))
