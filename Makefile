@@ -20,7 +20,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 
 .PHONY: help
 help: ## print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
 setup: ## make .venv with the locked dependencies and this project (the other targets call it)
@@ -43,6 +43,22 @@ test-fast: setup ## run the tests that are not marked slow
 .PHONY: drills
 drills: setup ## run every real drill of the tests, the slow ones too: processes behind Envoy, no root
 	@$(PYTEST) tests/chaos
+
+.PHONY: cluster-up
+cluster-up: ## bring up a real one-node Kubernetes without Docker (root; hack/node/README.md)
+	@hack/node/preflight.sh --before-packages && hack/node/packages.sh && hack/node/up.sh --with-prometheus
+
+.PHONY: cluster-down
+cluster-down: ## end it; nothing of it stays
+	@hack/node/down.sh
+
+.PHONY: cluster-test
+cluster-test: setup ## real pods: drills, controls, a killed harness, faults, controllers (root, about ten minutes)
+	@hack/node/test.sh tests/cluster -p no:cacheprovider
+
+.PHONY: drills-cluster
+drills-cluster: setup cluster-up ## every drill in the cluster, with repeats; writes docs/explanation/drill-results.md
+	@$(BIN)/python scripts/cluster_drills.py
 
 .PHONY: conformance
 conformance: setup ## compare PromQL with promtool (Debian package prometheus) in fresh random cases
@@ -95,7 +111,9 @@ lock: ## resolve the dependencies again; rewrites requirements/
 	compile lock-core.txt --constraints requirements/lock-all.txt; \
 	compile lock-cluster.txt --extra cluster --constraints requirements/lock-all.txt; \
 	compile lock-dev.txt --extra dev --constraints requirements/lock-all.txt; \
-	compile lock-notebook.txt --extra dev --extra notebook --constraints requirements/lock-all.txt
+	compile lock-notebook.txt --extra dev --extra notebook --constraints requirements/lock-all.txt; \
+	build/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-config --no-annotate \
+		--custom-compile-command "make lock" --output-file hack/node/requirements.txt hack/node/requirements.in
 	@wc -l requirements/lock-*.txt
 
 .PHONY: clean

@@ -17,7 +17,7 @@ def told(scenario: Scenario, *, speed: float, seed: int) -> dict[str, Any]:
         "LATENCY_P99": service.latency.p99_seconds,
         "THREADS": service.threads,
         "APP_BUCKETS": list(scenario.metrics.buckets_seconds),
-        "APP_BIRTHS": scenario.metrics.births.codes,
+        "APP_BIRTHS": scenario.metrics.births.codes or "start",
         "POOL_SIZE": service.resources.pool_size,
         "MEMORY_LIMIT_MIB": service.resources.memory_limit_mib,
         "START_SECONDS": service.startup.start_seconds / speed,

@@ -19,6 +19,7 @@ from chaos.tail import recovery
 from chaos.timeline import Moment, Timeline
 from strategies.effects import Revision
 
+_DECIDED: Final = ("decision_seconds", "detection_seconds")
 _BINS: Final = 240  #: of a drawing over time
 
 
@@ -63,6 +64,8 @@ def judged(known: Gathered) -> Judgement:
         measured = results.measurements(timeline, drill.outcome, ended=ended, pods=known.pods)
         if drill.torn:
             measured = {name: value for name, value in measured.items() if not name.endswith("_seconds")}
+        if drill.stopped:  # whoever stopped it decided, not the strategy
+            measured = {name: value for name, value in measured.items() if name not in _DECIDED}
     whole = timeline.speed * (known.until - timeline.began) >= plan.scenario.horizon_seconds and not drill.resumed
     if whole:
         measured |= results.until_horizon(

@@ -20,6 +20,7 @@ from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
 from scenarios.schema import LatencyFault, Scenario, Severity
+from strategies import observed
 from strategies.effects import Release, Strategy
 
 BASELINE_REQUESTS: Final = 300  #: that the steady state is measured by
@@ -172,7 +173,10 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         raise ScenarioErrors([error]) from None
     scenario = loaded.scenario
     rng = np.random.default_rng([settings.seed, 5])  # no stream of another part of the drill
+    observes = settings.cluster is not None and bool(settings.cluster.observe)
     bad, severity = bool(rng.random() < scenario.release.bad) and bool(scenario.faults), _severity(scenario, rng)
+    if observes:  # the release is somebody else's, and as good as it is
+        bad, strategy = False, observed.strategy(name)
     faults = planned(scenario, severity=severity, bad=bad, by_router=settings.by_router, extra=settings.extra)
     where = _where(scenario, faults, settings)
     if where.outside is not None:
@@ -188,12 +192,14 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
     traffic_seed = int(rng.integers(1 << 31))
     peak = rates.peak(_steps(scenario, traffic_seed, 0.0, 1.0))
     expected = preflight.expected_seconds(scenario, strategy, release, faults, peak)
-    if settings.until_horizon:
+    if settings.until_horizon or observes:
         expected = scenario.horizon_seconds
-    wanted = 1.0 if settings.metrics_url and settings.speed is None else settings.speed
+    real_time = observes or bool(settings.metrics_url)
+    wanted = 1.0 if real_time and settings.speed is None else settings.speed
     speed, problems = preflight.choose_speed(scenario, peak, expected, wanted, where.pace)
-    if settings.metrics_url and speed != 1:
-        problems = [*problems, f"speed: a Prometheus keeps real time; expected 1 with a metrics URL, got {speed:g}"]
+    if real_time and speed != 1:
+        who = "what is only observed" if observes else "a Prometheus"
+        problems = [*problems, f"speed: {who} keeps real time; expected 1, got {speed:g}"]
     per_second = max(peak * speed, 1e-9)
     lead = _inside(BASELINE_REQUESTS / per_second, _BASELINE_SECONDS)
     window = _inside(_WINDOW_REQUESTS / per_second, _WINDOW_SECONDS)

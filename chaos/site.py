@@ -44,6 +44,7 @@ class Target:
     port: int
     headers: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    version_header: str = ""  #: of a service of somebody else; empty: ours names its revision
 
 
 def prometheus_of(around: Around) -> Prometheus | None:

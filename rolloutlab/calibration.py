@@ -29,6 +29,7 @@ from rolloutlab.door import run
 from rolloutlab.drill.record import Record
 from rolloutlab.drill.result import exit_code
 from rolloutlab.grid import Grid
+from rolloutlab.inflight import as_seen, pace_of
 from rolloutlab.question import Asked, Question, read
 from rolloutlab.result import plain
 from scenarios.errors import ScenarioError, unknown
@@ -149,10 +150,12 @@ def calibrated(
             expected=f"1 to {len(drills) - 1} of {len(drills)} drills", got=fit_to, field="--fit-repeat"
         )
     fitting, judging = list(drills[:fit_to]), list(drills[fit_to:])
+    pace = pace_of(drills)
 
     def model(changes: Mapping[str, Any]) -> Mapping[str, NDArray[Any]]:
         here = _question(replace(asked, overrides={**asked.overrides, **_words(changes)}))
-        return run([here], command="calibrate", runs=runs, seed=seed).cells[0].columns
+        columns = run([here], command="calibrate", runs=runs, seed=seed).cells[0].columns
+        return as_seen(columns, here.parts[0][0], pace, seed=seed)
 
     fits, changes = fit(parameters, fitting, model, _now(question)) if parameters else ([], {})
     columns = model(changes)

@@ -149,9 +149,15 @@ def _misses(bad: Sequence[Right], who: str) -> str:
     if len(bad) == 1:
         return f"{who} promotes the bad release in {share(worst.missed, worst.bad)}."
     if worst.missed.value < _NEARLY_ALWAYS:
-        return f"{who} promotes a bad release most often in {worst.question.name}: {share(worst.missed, worst.bad)}."
-    names = [right.question.name for right in bad if right.missed.value == worst.missed.value]
+        return f"{who} promotes a bad release most often in {_named(worst)}: {share(worst.missed, worst.bad)}."
+    names = [_named(right) for right in bad if right.missed.value == worst.missed.value]
     return f"{who} promotes the bad release of {' and '.join(names)} in {share(worst.missed, worst.bad)} of cases."
+
+
+def _named(right: Right) -> str:
+    """A world by its scenario, and its variant where it is one."""
+    question = right.question
+    return f"{question.name} / {question.variant}" if question.variant else question.name
 
 
 def _differ(result: Result, one: str, other: str) -> bool:

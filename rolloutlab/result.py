@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,32 @@ if TYPE_CHECKING:
     from rolloutlab.report.plots import Plots
 
 SCHEMA = 1  #: version of the JSON object
+_OF_CELL = re.compile(r"(.*) \(in ([\d,]+ of [\d,]+) replications of (.*)\)")
+
+
+def together(lines: Iterable[str]) -> list[str]:
+    """Warnings, each once; those that differ only in how often, and in which world, become one line.
+
+    >>> together([f"{what} (in 8 of 8 replications of {world})" for what in "ab" for world in ("good", "slow")])
+    ['a (in 8 of 8 replications of good and slow)', 'b (in 8 of 8 replications of good and slow)']
+    >>> together(["a (in 8 of 8 replications of good)", "b", "a (in 3 of 8 replications of slow)", "b"])
+    ['a (in 8 of 8 replications of good, 3 of 8 of slow)', 'b']
+    """
+    found: dict[str, dict[str, list[str]]] = {}  # what is said -> how often -> of which worlds
+    for line in dict.fromkeys(lines):
+        said = _OF_CELL.fullmatch(line)
+        often = found.setdefault(said[1] if said else line, {})
+        if said:
+            often.setdefault(said[2], []).append(said[3])
+    return [f"{what} (in {_often(often)})" if often else what for what, often in found.items()]
+
+
+def _often(often: Mapping[str, Sequence[str]]) -> str:
+    parts = [
+        (count, ", ".join(worlds[:-1]) + " and " * (len(worlds) > 1) + worlds[-1]) for count, worlds in often.items()
+    ]
+    (count, worlds), *rest = parts
+    return ", ".join([f"{count} replications of {worlds}", *(f"{count} of {worlds}" for count, worlds in rest)])
 
 
 @dataclass(repr=False)
@@ -68,7 +95,7 @@ class Result(Study):
     @property
     def warnings(self) -> list[str]:
         """What a reader must know before believing the numbers."""
-        found = list(dict.fromkeys(line for cell in self.cells for line in cell.warnings))
+        found = together(line for cell in self.cells for line in cell.warnings)
         return [self.stopped, *found] if self.interrupted else found
 
     @property

@@ -13,6 +13,11 @@ from scenarios.schema import Scenario
 from scenarios.series import facts_of
 from strategies.effects import Ask, PromQuery, Query, Strategy
 
+UNBORN: Final = (
+    "the query has no answer until a canary response has failed, where a counter of failures begins with its first, "
+    "and Argo takes that for an error; here such counters are there from the start: metrics.births.codes=first_event "
+    "shows the difference, 'or vector(0)' avoids it"
+)
 NO_CALENDAR: Final = "@ fixes a time of the calendar, which a simulated rollout does not have"
 CHUNK: Final = 256  #: replications that are simulated together
 
@@ -51,6 +56,7 @@ def check_queries(
             continue
         from strategies.metrics import promql  # numpy and the parser: only where a query stands
         from strategies.metrics.catalogue import Finding, findings, taken
+        from strategies.metrics.unborn import waits_for_a_failure
 
         for text in texts:
             where, place = dotted(("strategies", name)), places.get(name)
@@ -80,6 +86,8 @@ def check_queries(
                 else:
                     goes_on = "; the query goes on without it" if finding.empty else ""
                     found.warnings.append(f"{where}: {finding}{goes_on} (query {shown(text)})")
+            if facts.codes_born is None and not once and waits_for_a_failure(parsed, facts):
+                found.warnings.append(f"{where}: {UNBORN} (query {shown(text)})")
     return found
 
 

@@ -225,9 +225,10 @@ class Outage(Model):
 class Births(Model):
     """When a series of a label value begins."""
 
-    codes: Literal["start", "first_event"] = Field(
-        "start",
-        description="of response codes; start: at 0 from the first scrape on; first_event: when it has counted one",
+    codes: Literal["start", "first_event"] | None = Field(
+        None,
+        description="of response codes; start: at 0 from the first scrape on; first_event: when it has counted one; "
+        "null: as the catalogue says, at the start in an application and with the first event in a router",
     )
 
 

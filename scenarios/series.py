@@ -15,5 +15,5 @@ def facts_of(scenario: Scenario) -> Facts:
         labels=labels,
         buckets_seconds=metrics.buckets_seconds,
         services={str(revision): name for revision, name in metrics.services.items()},
-        codes_born=metrics.births.codes if "births" in metrics.model_fields_set else None,
+        codes_born=metrics.births.codes,
     )

@@ -31,6 +31,7 @@ class Asked:
     gauges: tuple[str, ...] = ()  #: of `GAUGES`
     bounds_seconds: tuple[float, ...] = ()  #: upper bounds of the buckets that are asked for, without the infinite one
     longest_seconds: float = 0.0  #: how far back samples may matter
+    late: bool = False  #: some series begins with its first event
 
 
 def asked_of(scenario: Scenario, reads: tuple[Ask, ...]) -> Asked:
@@ -50,7 +51,8 @@ def asked_of(scenario: Scenario, reads: tuple[Ask, ...]) -> Asked:
     if pods:
         texts += [typed_text(query, facts) for query in typed]
     if not texts:
-        return Asked(facts, per_pod=pods, bounds_seconds=tuple(sorted(bounds)), longest_seconds=longest)
+        late = facts.codes_born == "first_event"
+        return Asked(facts, per_pod=pods, bounds_seconds=tuple(sorted(bounds)), longest_seconds=longest, late=late)
     from strategies.metrics import promql  # only for strategies that ask PromQL
 
     parsed = {text: promql.parse(text.text) for text in texts}
@@ -69,6 +71,7 @@ def asked_of(scenario: Scenario, reads: tuple[Ask, ...]) -> Asked:
         gauges=tuple(signal for signal in GAUGES if signal in signals),
         bounds_seconds=tuple(sorted(bounds)),
         longest_seconds=max(longest, *(_longest_seconds(query) for query in parsed.values())),
+        late=facts.codes_born == "first_event" or any(series.born == "first_event" for series in found),
     )
 
 

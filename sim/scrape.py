@@ -59,10 +59,15 @@ class Store:
             self.failed = np.zeros((self.length, replications, 2), dtype=bool)
         #: first scrape that shows a failed and a successful response of a revision, where series wait for them
         self.first: IntArray | None = None
-        if self.facts.codes_born == "first_event":
+        if model.asked.late:
             self.first = np.full((replications, 2, 2), NEVER, dtype=np.int64)
+            self.first[:, 0] = [0 if self.began_before(0, part) else NEVER for part in ("failed", "succeeded")]
         self._found: dict[tuple[Matcher, ...], tuple[Exported, ...]] = {}
         self._shapes: dict[Ask, Shape | None] = {}
+
+    def began_before(self, revision: int, part: str) -> bool:
+        """Whether a series that waits for its first event had it before the rollout, as the stable one mostly has."""
+        return revision == 0 and (part != "failed" or self.model.scenario.service.error_ratio > 0)
 
     def put(self, k: int, rows: IntArray | slice, counts: IntArray) -> None:
         """Store scrape k of some replications (or all): rows shape [A], cumulative counts shape [A, V, 1 + C]."""
@@ -215,10 +220,10 @@ class Store:
             end_ms = (now_us // 1000 - counter.offset_ms)[:, None]
             inside = (sight.times_ms > end_ms - counter.range_ms) & (sight.times_ms <= end_ms)
             inside &= scraped & (sight.scrapes >= self.born[rows, counter.revision][:, None])
-            if counter.born and self.first is not None:
+            part = ("", "failed", "succeeded")[counter.born]
+            if part and self.first is not None and not self.began_before(counter.revision, part):
                 # of responses, not of the bucket: a histogram begins as a whole
-                part = counts[..., :1] if counter.born == 1 else counts[..., 1:]
-                inside &= part.any(axis=2).T
+                inside &= (counts[..., :1] if part == "failed" else counts[..., 1:]).any(axis=2).T
             first = np.argmax(inside, axis=1)[:, None]
             last = inside.shape[1] - 1 - np.argmax(inside[:, ::-1], axis=1)[:, None]
             for line, array, at in ((0, sight.times_ms, first), (1, sight.times_ms, last), (3, value, first)):

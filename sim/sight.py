@@ -109,7 +109,7 @@ class Sight:
         found = self._valid & (self.scrapes >= store.born[self._rows, revision][:, None])
         if store.failed is not None:
             found &= ~store.failed[(*self.at, 0)].T
-        return value, found & _begun(series, counts).T
+        return value, found & self._begun(series, counts).T
 
     def _add_pods(
         self,
@@ -133,7 +133,14 @@ class Sight:
                 counts = ring.counts[(*self.at, series.revision, ordinal)]
                 labels.append(series.labels_of(pod))
                 values.append(self._of_pod(series, ring, ordinal, counts, flags[:, :, ordinal]))
-                exists.append((found[:, :, ordinal] & _begun(series, counts)).T)
+                exists.append((found[:, :, ordinal] & self._begun(series, counts)).T)
+
+    def _begun(self, series: Exported, counts: IntArray) -> BoolArray:
+        """Where a series that waits for its first event has had one; a histogram begins as a whole. Shape [T, A]."""
+        if series.born == "start" or self._store.began_before(series.revision, series.part):
+            return np.ones(counts.shape[:-1], dtype=bool)
+        part = counts[..., :1] if series.part == "failed" else counts[..., 1:]
+        return np.asarray(part.any(axis=-1))
 
     def _of_pod(
         self, series: Exported, ring: PodRing, ordinal: int, counts: IntArray, flags: NDArray[np.uint8]
@@ -149,11 +156,3 @@ class Sight:
             return 1.0 - gauge if series.part == "false" else gauge
         value: FloatArray = counts[..., column(series, self._store.classes)].sum(axis=2).T.astype(np.float64)
         return value
-
-
-def _begun(series: Exported, counts: IntArray) -> BoolArray:
-    """Where a series that waits for its first event has had one; a histogram begins as a whole. Shape [T, A]."""
-    if series.born == "start":
-        return np.ones(counts.shape[:-1], dtype=bool)
-    part = counts[..., :1] if series.part == "failed" else counts[..., 1:]
-    return np.asarray(part.any(axis=-1))

@@ -22,7 +22,7 @@ from sim.profile import profile_of
 from sim.results import Cell, Profile
 from sim.rows import Rows
 from sim.seeds import CHUNK, place
-from strategies.analysis.verdict import PASSES
+from strategies.analysis.verdict import ABORTS, PASSES
 from strategies.effects import Strategy
 
 Engine = Literal["batch", "event"]
@@ -61,7 +61,7 @@ class Done:
     chunk: int
     rows: Rows
     profile: Profile | None
-    blind: Mapping[str, int]  #: what was passed unseen -> replications
+    blind: Mapping[str, int]  #: what was passed or undone unseen -> replications
 
 
 def simulate(
@@ -165,7 +165,7 @@ class _Part:
         return int(self._filled.sum())
 
     def blind_warnings(self, strategy: str, world: str) -> tuple[str, ...]:
-        """What passed without having seen anything, as the imitated tool would have let it pass."""
+        """What passed or was undone without having seen anything, as the imitated tool would have it."""
         return tuple(
             f"{strategy}: {text} (in {number:,} of {self.count:,} replications of {world})"
             for text, number in sorted(self._blind.items())
@@ -249,8 +249,8 @@ def run_task(task: Task) -> Done:
 
 
 def _blind(told: Iterable[list[str]]) -> Counter[str]:
-    """In how many replications each note says that something passed unseen."""
-    return Counter(text for notes in told if notes for text in set(notes) if PASSES in text)
+    """In how many replications each note says that something passed, or was undone, unseen."""
+    return Counter(text for notes in told if notes for text in set(notes) if PASSES in text or ABORTS in text)
 
 
 def trace_one(

@@ -17,6 +17,7 @@ from sim.model import NEVER_US, US, ChunkDraws, Model, delays_of, us
 from sim.pods import CANARY, NAMES, STABLE, Pods
 from sim.router import Router
 from sim.traffic import Arrivals
+from strategies.analysis.verdict import ABORTS, saw_nothing
 from strategies.drive import PENDING, BadEffect, Reply, _Pending
 from strategies.effects import (
     Answer,
@@ -100,7 +101,7 @@ class SimulatedCluster:
         self.severity = draws.severity[place]
         self.decision_us = -1
         self.verdict = ""
-        self.told: list[str] = []  #: notes of the strategy
+        self.told: list[str] = []  #: notes of the strategy, and that it undid what it had not seen
         self.fault_us = -1
         self.regime = 0
         self.started: set[int] = set()  #: indices of the faults that act
@@ -204,6 +205,8 @@ class SimulatedCluster:
 
     def _undo(self, effect: Undo, reply: Reply) -> Done:
         self._decide("rolled_back", effect.reason)
+        if saw_nothing(effect.reason):
+            self.told.append(f"{ABORTS}: {effect.reason}")
         return self._done()
 
     def _note(self, effect: Note, reply: Reply) -> Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,12 +12,13 @@ from chaos.clock import MICROSECONDS, LiveClock
 from chaos.cluster.informer import Informer
 from chaos.cluster.kinds import POD
 from chaos.cluster.kube import Kube, Object
-from chaos.cluster.pod import Pod, pod_of
+from chaos.cluster.pod import Pod, container_of, pod_of
 from chaos.results import Pods
 from chaos.world import WorldError
 from strategies.effects import Revision
 
 REVISIONS: Final[tuple[Revision, ...]] = ("stable", "canary")
+_SLACK_SECONDS: Final = 0.001  #: a timer may be a little early
 
 
 class Fleet:
@@ -27,8 +29,8 @@ class Fleet:
         changed: called after every change.
         revision_of: names the revision of a pod; None: its label does.
 
-    Attributes worth reading: `pods` (by name, terminating ones too), `progress_us` (when something last moved),
-    `min_ready_seconds` (scenario time).
+    Attributes worth reading: `pods` (by name, terminating ones too; one that failed or was evicted is gone),
+    `progress_us` (when something last moved); to set: `min_ready_seconds` (scenario time).
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Fleet:
         self._clock, self._tell, self._changed, self._revision_of = clock, tell, changed, revision_of
         self.pods: dict[str, Pod] = {}
         self.progress_us = 0
-        self.min_ready_seconds = 0.0
+        self._min_ready_seconds = 0.0
         self._ready_since: dict[str, float] = {}  #: by uid, monotonic
         self._created_us: dict[str, int] = {}
         self._lives: list[tuple[int, int]] = []
@@ -61,6 +63,17 @@ class Fleet:
     def stop(self) -> None:
         """Listen no more."""
         self.informer.stop()
+
+    @property
+    def min_ready_seconds(self) -> float:
+        """How long a pod must have been ready to count as available."""
+        return self._min_ready_seconds
+
+    @min_ready_seconds.setter
+    def min_ready_seconds(self, seconds: float) -> None:
+        self._min_ready_seconds = seconds
+        for pod in self.pods.values():
+            self._wake(pod)
 
     # -- what is there --------------------------------------------------------------------------------------------
 
@@ -86,7 +99,8 @@ class Fleet:
         return [pod for pod in self.pods.values() if pod.running and pod.ip]
 
     def reset(self) -> None:
-        """Count peak and fewest from now on: the rollout begins."""
+        """Count peak and fewest from now on: the rollout begins. Pods that are ready have been so for long."""
+        self._ready_since |= {pod.uid: -math.inf for pod in self.pods.values() if pod.ready}
         self._peak, self._least = 0, 1 << 30
         self._count()
 
@@ -103,16 +117,19 @@ class Fleet:
         pod = pod_of(found, self._revision_of(found) if self._revision_of is not None else None)
         known = self.pods.get(pod.name)
         if known is not None and known.uid != pod.uid:
+            if deleted:
+                return  # the end of an earlier pod of this name
             self._gone(known)
             known = None
-        if deleted:
+        if deleted or pod.finished:
             if known is not None:
+                self._lived(known, pod, found)
                 self._gone(known)
         else:
             self._created_us.setdefault(pod.uid, self._clock.now_us())
             self.pods[pod.name] = pod
             self._lived(known, pod, found)
-        if known is None or deleted or _moved(known, pod):
+        if known is None or deleted or pod.finished or _moved(known, pod):
             self.progress_us = self._clock.now_us()
         self._count()
         self._changed()
@@ -128,8 +145,15 @@ class Fleet:
         if pod.ready and (known is None or not known.ready):
             self._ready_since[pod.uid] = time.monotonic()
             self._happened("pod_ready", pod)
-            if self.min_ready_seconds > 0:
-                asyncio.get_running_loop().call_later(self._clock.real_seconds(self.min_ready_seconds), self._changed)
+            self._wake(pod)
+
+    def _wake(self, pod: Pod) -> None:
+        """It will be available without another word of the server."""
+        ready_since = self._ready_since.get(pod.uid)
+        if pod.ready and ready_since is not None:
+            left = ready_since + self._clock.real_seconds(self.min_ready_seconds) - time.monotonic()
+            if left > 0:
+                asyncio.get_running_loop().call_later(left + _SLACK_SECONDS, self._changed)
 
     def _gone(self, pod: Pod) -> None:
         self.pods.pop(pod.name, None)
@@ -150,11 +174,11 @@ def _moved(known: Pod, pod: Pod) -> bool:
 
 
 def _exit_code(found: Object) -> int | None:
-    """Of the last container that ended."""
-    for status in found.get("status", {}).get("containerStatuses", ()):
-        for state in (status.get("lastState", {}), status.get("state", {})):
-            if "terminated" in state:
-                return int(state["terminated"].get("exitCode", 0))
+    """Of the container under test, when it last ended."""
+    status = container_of(found.get("status", {}).get("containerStatuses", ()))
+    for state in (status.get("state", {}), status.get("lastState", {})):
+        if "terminated" in state:
+            return int(state["terminated"].get("exitCode", 0))
     return None
 
 

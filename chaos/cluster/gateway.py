@@ -83,3 +83,10 @@ def service_address(door: Door, name: str, namespace: str) -> tuple[str, int]:
     if found is None:
         raise WorldError(f"Service {name} of {namespace} is gone")
     return str(found["spec"]["clusterIP"]), 80
+
+
+def router_metrics(door: Door, settings: ClusterSettings) -> str:
+    """URL of what the router exports; empty: nobody knows one."""
+    if settings.router_metrics or door.node is None:
+        return settings.router_metrics
+    return f"http://{native.IP}:{native.ROUTER_METRICS_PORT}/metrics"

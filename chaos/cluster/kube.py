@@ -7,12 +7,14 @@ verbs does for every kind. All calls block and are safe in threads; the harness 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from chaos.cluster.kinds import NAMESPACE, Kind
 from chaos.cluster.wire import FIELD_MANAGER, LONGEST_WORDS, Wire
 from chaos.cluster.wire import ApiError as ApiError
 from chaos.cluster.wire import Object as Object
+
+SILENCE_SECONDS: Final = 2.0  #: that the end of a watch may be late before it counts as lost
 
 
 class Kube(Wire):
@@ -100,14 +102,14 @@ class Kube(Wire):
     ) -> Iterator[Object]:
         """Changes after a resource version, until the server ends the watch after `seconds`.
 
-        A connection that was dropped without a word is noticed some two seconds after the watch should have ended.
+        A connection that was dropped without a word is noticed `SILENCE_SECONDS` after the watch should have ended.
 
         Raises:
             ApiError: 410 when the version is too old (list again); 0 when the connection was lost.
         """
         what = f"the watch of {kind.plural}"
         query = {"watch": "true", "resourceVersion": since, "labelSelector": labels, "timeoutSeconds": str(seconds)}
-        for found in self.lines(kind.path(namespace), query, what, seconds=seconds + 2.0):
+        for found in self.lines(kind.path(namespace), query, what, seconds=seconds + SILENCE_SECONDS):
             about = found.get("object")
             if "type" not in found or not isinstance(about, dict):
                 raise self.stranger(what)

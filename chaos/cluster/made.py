@@ -1,7 +1,8 @@
 """What a drill makes in its namespace, and how orders change it: the hands of `ClusterWorld`.
 
 Everything is owned by one anchor, is made by server-side apply and changed by absolute patches, so that doing it twice
-changes nothing, and a harness that takes over from one that was killed finds it as it is.
+changes nothing, and a harness that takes over from one that was killed finds it as it is: an order for a revision that
+is there already leaves its pods as they were started.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from chaos.cluster import objects
-from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, SERVICE
-from chaos.cluster.kube import Kube, Object
+from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, SERVICE, Kind
+from chaos.cluster.kube import ApiError, Kube, Object
 from chaos.cluster.objects import Drilled, Part
-from chaos.cluster.pod import REVISION
+from chaos.cluster.pod import DRILL, REVISION
+from chaos.world import WorldError
 from scenarios.schema import Scenario
 from strategies.effects import Revision, RollTo
 
@@ -43,18 +45,38 @@ class Made:
         self._settings = settings
         self.main: Revision = "stable"
         self.given: dict[Revision, Mapping[str, Any]] = {}
-        self._other_there = False
+        self._other: Revision | None = None  #: which revision the second Deployment has; None: there is none
 
     async def anchor(self, told: Mapping[str, Any]) -> bool:
-        """Make the anchor, which is the first thing that is made; true when it was there: a harness was killed."""
-        name, namespace = self.drilled.named("drill"), self.drilled.namespace
-        found = await asyncio.to_thread(self._kube.get, CONFIG_MAP, name, namespace)
+        """Make the anchor, which is the first thing that is made; true when it was there: a harness was killed.
+
+        Raises:
+            WorldError: it is of another drill, or is being deleted.
+        """
+        found = await self._get(CONFIG_MAP, "drill")
         taken_over = found is not None
         if found is None:
-            body = objects.anchor(self.drilled, told)
-            found = await asyncio.to_thread(self._kube.create, CONFIG_MAP, body, namespace)
+            found = await asyncio.to_thread(self._made_anchor, objects.anchor(self.drilled, told))
+        meta, name = found["metadata"], self.drilled.named("drill")
+        if meta.get("labels", {}).get(DRILL) != self.drilled.id:
+            raise WorldError(f"ConfigMap {name} of namespace {self.drilled.namespace} is of something else")
+        if "deletionTimestamp" in meta:
+            raise WorldError(
+                f"what is left of drill {self.drilled.id} is being deleted: `rolloutlab sweep` waits for it"
+            )
         self.drilled = replace(self.drilled, owner=objects.owner_of(found))
         return taken_over
+
+    def _made_anchor(self, body: Object) -> Object:
+        """A create whose answer was lost is asked for again and is then in its own way."""
+        namespace = self.drilled.namespace
+        try:
+            return self._kube.create(CONFIG_MAP, body, namespace)
+        except ApiError as error:
+            found = self._kube.get(CONFIG_MAP, body["metadata"]["name"], namespace) if error.status == 409 else None
+            if found is None:
+                raise
+            return found
 
     async def service(self, replicas: int) -> None:
         """Make the service with the stable revision, and send all traffic to it."""
@@ -64,12 +86,17 @@ class Made:
             await self._apply(SERVICE, objects.service(self.drilled, revision))
         await self.weight(0.0)
 
-    async def found(self) -> None:
-        """Learn how a killed harness left it."""
-        main = await self._get("main")
+    async def found(self) -> bool:
+        """Learn how a killed harness left it; false when it had not made all of it: `service` does."""
+        main, other = await self._get(DEPLOYMENT, "main"), await self._get(DEPLOYMENT, "canary")
         if main is not None:
             self.main = objects.revision_of(main)
-        self._other_there = await self._get("canary") is not None
+            self.given[self.main] = objects.settings_of(main)
+        if other is not None:
+            self._other = objects.revision_of(other)
+            self.given.setdefault(self._other, objects.settings_of(other))
+        last = (SERVICE, "all") if self.gateway is None else (HTTP_ROUTE, "")
+        return main is not None and await self._get(*last) is not None
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
@@ -77,18 +104,22 @@ class Made:
         """Set the wanted number of pods of a revision; its Deployment is made when it is first asked for."""
         if revision == self.main:
             await self._patch("main", {"spec": {"replicas": replicas}})
-        elif self._other_there:
+        elif revision == self._other:
             await self._patch("canary", {"spec": {"replicas": replicas}})
         else:
             await self._deploy("canary", revision, replicas)
-            self._other_there = True
+            self._other = revision
 
     async def roll_to(self, order: RollTo, min_ready_seconds: float) -> None:
         """Give the main Deployment the template of a revision; its controller does the rest."""
         rolling = {"maxSurge": order.max_surge, "maxUnavailable": order.max_unavailable}
-        self.main = order.revision
-        await self._deploy("main", order.revision, order.replicas, rolling=rolling, min_ready_seconds=min_ready_seconds)
-        if self._other_there:
+        pace = objects.pace(rolling, min_ready_seconds)
+        if order.revision == self.main:
+            await self._patch("main", {"spec": {"replicas": order.replicas, **pace}})
+        else:
+            await self._deploy("main", order.revision, order.replicas, pace=pace)
+            self.main = order.revision
+        if self._other is not None:
             await self._patch("canary", {"spec": {"replicas": 0}})
 
     async def weight(self, canary: float | None) -> None:
@@ -115,16 +146,16 @@ class Made:
         )
         await self._apply(DEPLOYMENT, body)
 
-    async def _apply(self, kind: Any, body: Object) -> None:
+    async def _apply(self, kind: Kind, body: Object) -> None:
         await asyncio.to_thread(self._kube.apply, kind, body, self.drilled.namespace)
 
     async def _patch(self, part: Part, body: Object) -> None:
         name, namespace = self.drilled.named(part), self.drilled.namespace
         await asyncio.to_thread(self._kube.patch, DEPLOYMENT, name, body, namespace)
 
-    async def _get(self, part: Part) -> Object | None:
-        name, namespace = self.drilled.named(part), self.drilled.namespace
-        return await asyncio.to_thread(self._kube.get, DEPLOYMENT, name, namespace)
+    async def _get(self, kind: Kind, suffix: str) -> Object | None:
+        name, namespace = self.drilled.named(suffix), self.drilled.namespace
+        return await asyncio.to_thread(self._kube.get, kind, name, namespace)
 
     def remove(self) -> None:
         """Ask for the end of everything; blocks, and may be called from any thread."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from chaos.app import settings as app
 from chaos.cluster.pod import ADMIN_PORT, CONTAINER, DRILL, PORT, PREFIX, REVISION
 from scenarios.schema import Probe, Scenario, Service
 from strategies.effects import Revision
@@ -91,27 +92,31 @@ def deployment(
     replicas: int,
     revision: Revision,
     settings: Mapping[str, Any],
-    rolling: Mapping[str, Any] | None = None,
-    min_ready_seconds: float = 0.0,
+    pace: Mapping[str, Any] | None = None,
 ) -> Object:
     """One Deployment.
 
     Args:
         settings: of the application, by name.
-        rolling: maxSurge and maxUnavailable; None: Kubernetes' own.
-        min_ready_seconds: real seconds.
+        pace: how its controller replaces pods, as `pace` says it; None: Kubernetes' own.
     """
     own = {DRILL: drilled.id, PART: part}
     spec: Object = {
         "replicas": replicas,
-        "minReadySeconds": math.ceil(min_ready_seconds),
-        "progressDeadlineSeconds": max(600, math.ceil(min_ready_seconds) + 1),
         "selector": {"matchLabels": own},
         "template": template(drilled, part, scenario, revision=revision, settings=settings),
     }
-    if rolling is not None:
-        spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": dict(rolling)}
-    return {"metadata": drilled.meta(part), "spec": spec}
+    return {"metadata": drilled.meta(part), "spec": {**spec, **(pace or {})}}
+
+
+def pace(rolling: Mapping[str, Any], min_ready_seconds: float) -> Object:
+    """How the Deployment controller replaces pods: maxSurge and maxUnavailable, and real seconds."""
+    least = math.ceil(min_ready_seconds)
+    return {
+        "minReadySeconds": least,
+        "progressDeadlineSeconds": max(600, least + 1),
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": dict(rolling)},
+    }
 
 
 def template(
@@ -127,7 +132,7 @@ def template(
         },
         "spec": {
             "containers": [_container(drilled, service, settings)],
-            "terminationGracePeriodSeconds": max(1, math.ceil(service.shutdown.grace_seconds)),
+            "terminationGracePeriodSeconds": _grace(service),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
         },
@@ -156,10 +161,15 @@ def _container(drilled: Drilled, service: Service, settings: Mapping[str, Any]) 
     ):
         if probe is not None:
             found[name] = _probe(probe, path, drilled.speed)
-    pre_stop = math.ceil(service.shutdown.pre_stop_seconds)
+    pre_stop = min(math.ceil(service.shutdown.pre_stop_seconds), _grace(service))  # a longer one is refused
     if pre_stop:
         found["lifecycle"] = {"preStop": {"sleep": {"seconds": pre_stop}}}
     return found
+
+
+def _grace(service: Service) -> int:
+    """Whole seconds that a pod has for its end."""
+    return max(1, math.ceil(service.shutdown.grace_seconds))
 
 
 def _probe(probe: Probe, path: str, speed: float) -> Object:
@@ -210,6 +220,17 @@ def revision_of(found: Mapping[str, Any]) -> Revision:
     return "canary" if labels.get(REVISION) == "canary" else "stable"
 
 
+def settings_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template of a Deployment tells the application; nothing where that is not ours."""
+    (container, *_) = found["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each["value"] for each in container.get("env", ()) if "value" in each}
+    try:
+        known = {name: value for one in app.from_environment(told) for name, value in app.shown(one).items()}
+    except app.SettingError:
+        return {}
+    return {name: known[name] for name in told.keys() & known.keys()}
+
+
 def host(drilled: Drilled) -> str:
     """The host name that requests of this drill bear."""
     return f"{drilled.name}.{drilled.namespace}.rolloutlab.test"
@@ -230,10 +251,10 @@ def route(drilled: Drilled, gateway: tuple[str, str], weights: Mapping[str, int]
 
 
 def weights(canary: float) -> dict[str, int]:
-    """Weights of the two Services for a share (0..1) of the canary.
+    """Weights of the two Services for a share (0..1) of the canary; a share that is not 0 or 1 does not become so.
 
-    >>> weights(0.05)
-    {'stable': 950, 'canary': 50}
+    >>> weights(0.05), weights(0.0001)
+    ({'stable': 950, 'canary': 50}, {'stable': 999, 'canary': 1})
     """
-    share = round(canary * WHOLE)
+    share = min(max(round(canary * WHOLE), int(canary > 0)), WHOLE - int(canary < 1))
     return {"stable": WHOLE - share, "canary": share}

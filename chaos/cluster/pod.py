@@ -42,6 +42,11 @@ class Pod:
         return self.uid, self.restarts
 
     @property
+    def finished(self) -> bool:
+        """It will never run again: it ended, failed or was evicted; its object may stay for long."""
+        return self.phase in ("Failed", "Succeeded")
+
+    @property
     def alive(self) -> bool:
         """Its container runs."""
         return self.running
@@ -56,7 +61,7 @@ def pod_of(found: Object, revision: Revision | None = None) -> Pod:
     """Read a pod; its revision is that of its label unless one is given."""
     meta, status = found["metadata"], found.get("status", {})
     labels = meta.get("labels", {})
-    container = _container(status.get("containerStatuses", ()))
+    container = container_of(status.get("containerStatuses", ()))
     state = container.get("state", {})
     return Pod(
         name=meta["name"],
@@ -75,8 +80,8 @@ def pod_of(found: Object, revision: Revision | None = None) -> Pod:
     )
 
 
-def _container(found: Sequence[Object]) -> Object:
-    """The container under test; of a user's own pod it is the first one."""
+def container_of(found: Sequence[Object]) -> Object:
+    """Status of the container under test; of a user's own pod it is the first one."""
     for each in found:
         if each["name"] == CONTAINER:
             return each

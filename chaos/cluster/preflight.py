@@ -33,14 +33,15 @@ def there(
 ) -> Where:
     """What a cluster is like for a drill; one that cannot be used says why in `problems`."""
     problems = list(preflight.state_problems(state or state_dir()))
-    native, router, serves, outside = False, None, "a cluster", None
+    native, counted, router, serves, outside = False, False, None, "a cluster", None
     try:
         found = doors.opened(settings)
         native = found.node is not None
         problems += safety.refusals(found.kube, settings)
-        router = gateway.router(found, settings)
-        serves = _engine(found, router)
+        router = None if settings.observe else gateway.router(found, settings)
+        serves = _engine(found, router, settings)
         outside = _outside(found, settings)
+        counted = bool(gateway.router_metrics(found, settings)) and router is not None
     except WorldError as error:
         problems.append(str(error))
     if outside is None and not problems and any(isinstance(each.fault, NodeFault) for each in faults):
@@ -50,9 +51,9 @@ def there(
     return Where(
         refused=(*refused, *_refused(faults, by_router=by_router)),
         problems=tuple(dict.fromkeys(problems)),
-        weights=router is not None,
+        weights=router is not None or bool(settings.observe),
         pace=Pace(per_core=NATIVE_PER_CORE if native else ELSEWHERE_PER_CORE, probe_seconds=None),
-        labels=tuple(_labels(scenario, routed=router is not None)),
+        labels=tuple(_labels(scenario, settings, routed=router is not None, counted=counted)),
         engine=serves,
         outside=outside,
     )
@@ -69,7 +70,9 @@ def _outside(found: Door, settings: ClusterSettings) -> Outside | None:
     return "chaos-mesh" if engine(found.kube) == "chaos-mesh" else "stand-in"
 
 
-def _engine(found: Door, router: Router | None) -> str:
+def _engine(found: Door, router: Router | None, settings: ClusterSettings) -> str:
+    if settings.observe:
+        return f"{settings.observe} of namespace {settings.namespace}, Kubernetes {found.kube.version()}"
     where = "native node" if found.node is not None else found.kube.server
     by = f"behind Gateway {'/'.join(router.gateway)}" if router is not None else "behind a Service"
     return f"pods {by}, Kubernetes {found.kube.version()}, {where}"
@@ -85,12 +88,15 @@ def _refused(faults: Sequence[FaultPlan], *, by_router: bool) -> Iterator[str]:
             yield f"faults[{plan.number}]: {kind} is of processes on this machine; in a cluster it is {other}"
 
 
-def _labels(scenario: Scenario, *, routed: bool) -> Iterator[str]:
+def _labels(scenario: Scenario, settings: ClusterSettings, *, routed: bool, counted: bool) -> Iterator[str]:
+    if settings.observe:
+        yield f"only observed: somebody else rolls {settings.observe} out; the scenario's own faults are not made"
+        return
     startup = scenario.service.startup
     took = duration_text(startup.schedule_seconds + startup.pull_seconds)
     yield f"startup.schedule, startup.pull: the cluster takes its own time instead of {took}"
-    if scenario.metrics.source == "router":
-        yield "metrics.source: the pods count responses here, not the router"
+    if scenario.metrics.source == "router" and not counted:
+        yield "metrics.source: the pods count responses here, not the router (--router-metrics says where it does)"
     if routed:
         lag = duration_text(scenario.router.lag_seconds)
         yield f"router.lag: the Gateway takes what it takes instead of {lag}"

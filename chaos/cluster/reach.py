@@ -45,6 +45,10 @@ class Reach:
         """The same for a POST of JSON."""
         return await self._ask("POST", pod, port, path, body, seconds)
 
+    async def url(self, address: str, *, seconds: float = 1.0) -> bytes:
+        """What a URL answers to a GET; WorldError as of `get`."""
+        return await self._fetched("GET", address, None, seconds, address)
+
     async def close(self) -> None:
         """Let go of connections."""
         session, self._session = self._session, None
@@ -57,22 +61,25 @@ class Reach:
         if not self.direct:
             through = POD.path(pod.namespace, f"{pod.name}:{port}", "proxy") + path
             return await asyncio.to_thread(self._kube.text, method, through, body, seconds=seconds)
+        url = f"http://{_literal(pod.ip)}:{port}{path}"
+        return await self._fetched(method, url, body, seconds, f"{pod.name}{path}")
+
+    async def _fetched(self, method: str, url: str, body: Mapping[str, Any] | None, seconds: float, name: str) -> bytes:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         try:
             limit = aiohttp.ClientTimeout(total=seconds)
             data = None if body is None else json.dumps(body)
             head = {"Content-Type": "application/json"}
-            url = f"http://{_literal(pod.ip)}:{port}{path}"
             async with self._session.request(method, url, data=data, headers=head, timeout=limit) as response:
                 found = await response.content.read(LONGEST + 1)
                 while len(found) <= LONGEST and (more := await response.content.read(LONGEST)):
                     found += more
                 if response.status != 200 or len(found) > LONGEST:
-                    raise WorldError(f"{pod.name}{path}: {response.status}, {len(found)} bytes")
+                    raise WorldError(f"{name}: {response.status}, {len(found)} bytes")
                 return found
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise WorldError(f"{pod.name}{path}: {error or 'no answer in time'}") from None
+            raise WorldError(f"{name}: {error or 'no answer in time'}") from None
 
 
 async def _connects(host: str) -> bool:

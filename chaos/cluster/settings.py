@@ -23,11 +23,13 @@ class ClusterSettings:
     image: of the application under test.
     gateway: `namespace/name` of the Gateway that routes; empty: the only one.
     address: `host:port` where the gateway is reached; empty: what the Gateway says of itself.
+    router_metrics: URL of what the router exports; empty: the native node's, elsewhere the pods count.
     routing: `gateway`: weights by an HTTPRoute; `service`: no router, weights by the number of pods; `auto`: the first
         where there is a Gateway.
     engine: what does the faults that the application cannot do itself.
     identity: uid of the namespace kube-system that the cluster must have; empty: not pinned.
     observe: `deployment/name` or `rollout/name` of the user's own: it is watched and not touched.
+    host: that requests to it are meant for; empty: the address. version_header: tells its revisions apart.
     """
 
     kubeconfig: str | None = None
@@ -36,10 +38,13 @@ class ClusterSettings:
     image: str = IMAGE
     gateway: str = ""
     address: str = ""
+    router_metrics: str = ""
     routing: Routing = "auto"
     engine: Engine = "auto"
     identity: str = ""
     observe: str = ""
+    host: str = ""
+    version_header: str = "x-version"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.namespace):
@@ -53,7 +58,10 @@ class ClusterSettings:
                 raise ValueError(f"{name}: expected {', '.join(get_args(words))}, got {getattr(self, name)!r}")
         kind, _, name = self.observe.partition("/")
         if self.observe and (kind not in ("deployment", "rollout") or not _NAME.fullmatch(name)):
-            raise ValueError(f"observe: expected deployment/name or rollout/name, got {self.observe!r}")
+            raise ValueError(f"observe-only: expected deployment/name or rollout/name, got {self.observe!r}")
+
+        if self.observe and not self.address:
+            raise ValueError("address: say where users reach what is observed: --address IP:PORT")
 
     def _gateway(self) -> tuple[str, ...]:
         return tuple(self.gateway.split("/")) if self.gateway.count("/") == 1 else ("?",)

@@ -14,6 +14,7 @@ from chaos.cluster import door as doors
 from chaos.cluster import gateway, objects, sweeping
 from chaos.cluster.injectors import Injectors
 from chaos.cluster.objects import Drilled
+from chaos.cluster.observed import ObservedWorld
 from chaos.cluster.pod import ADMIN_PORT, Pod
 from chaos.cluster.safety import Hold
 from chaos.cluster.settings import ClusterSettings
@@ -43,7 +44,7 @@ class ClusterSite:
         assert plan.settings.cluster is not None
         self._around, self._settings = around, plan.settings.cluster
         self._door = doors.opened(self._settings)
-        self._router = gateway.router(self._door, self._settings)
+        self._router = None if self._settings.observe else gateway.router(self._door, self._settings)
         self.processes = Processes(run)
         circumstances = Circumstances(service=plan.scenario.service, speed=plan.speed, resident_mib=_RESIDENT_MIB)
         self._board = KnobBoard(circumstances, tell=self._turn)
@@ -56,22 +57,45 @@ class ClusterSite:
             speed=plan.speed,
             expires=math.ceil(time.time() + lasts),
         )
-        self.world = ClusterWorld(
+        self.world = self._observed() if self._settings.observe else self._own()
+        self._injectors = Injectors(
+            self._door.kube,
+            lambda: self.world.made.drilled if isinstance(self.world, ClusterWorld) else self.drilled,
+            lambda: self.world.fleet,
+            board=self._board,
+            blind=self.world,
+            node=self._door.node,
+        )
+        self._hold = Hold(self._door.kube, self._settings.namespace, self.drilled.id, self._lost)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _own(self) -> ClusterWorld:
+        around = self._around
+        return ClusterWorld(
             self._door.kube,
             self.drilled,
-            plan.scenario,
+            around.plan.scenario,
             around.clock,
             gateway=self._router.gateway if self._router is not None else None,
-            seed=plan.settings.seed,
+            seed=around.plan.settings.seed,
             extra=self._board.template,
             person=around.person,
             failed=around.failed,
             tell=self._told,
+            router_metrics=gateway.router_metrics(self._door, self._settings),
             prometheus=prometheus_of(around),
         )
-        self._injectors = Injectors(self.world, self._board, self._door.node)
-        self._hold = Hold(self._door.kube, self._settings.namespace, self.drilled.id, self._lost)
-        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _observed(self) -> ObservedWorld:
+        around, settings = self._around, self._settings
+        return ObservedWorld(
+            self._door.kube,
+            settings.namespace,
+            settings.observe,
+            around.clock,
+            tell=around.tell,
+            failed=around.failed,
+        )
 
     async def start(self) -> None:
         """See `Site`."""
@@ -84,6 +108,18 @@ class ClusterSite:
 
     def target(self) -> Target:
         """See `Site`."""
+        settings = self._settings
+        if settings.observe:
+            assert settings.endpoint is not None
+            host, port = settings.endpoint
+            headers = {"Host": settings.host} if settings.host else {}
+            return Target(
+                host=host,
+                port=port,
+                headers=headers,
+                allow=(str(ipaddress.ip_network(host)),),
+                version_header=settings.version_header,
+            )
         if self._router is not None:
             host, port = self._router.address
         else:
@@ -102,7 +138,7 @@ class ClusterSite:
 
     def scraper(self) -> Scraper | None:
         """See `Site`."""
-        return self.world.scraper
+        return self.world.scraper if isinstance(self.world, ClusterWorld) else None
 
     def ready(self) -> int:
         """See `Site`."""
@@ -116,7 +152,8 @@ class ClusterSite:
 
     def end(self) -> bool:
         """See `Site`: the objects of the drill are deleted, which ends its pods and its route."""
-        self.world.made.remove()
+        if isinstance(self.world, ClusterWorld):
+            self.world.made.remove()
         return True
 
     async def stop(self) -> None:
@@ -140,12 +177,13 @@ class ClusterSite:
 
     def _told(self, kind: str, who: str, **facts: Any) -> None:
         """A container that runs is one whose knobs are known: those of its template."""
-        if kind == "container_started":
+        if kind == "container_started" and isinstance(self.world, ClusterWorld):
             pod = self.world.fleet.pods[who]
             self._board.began(pod, self.world.made.given.get(pod.revision, {}), time.monotonic())
         self._around.tell(kind, who, **facts)
 
     async def _turn(self, pod: Pod, knobs: Knobs) -> bool:
+        assert isinstance(self.world, ClusterWorld)  # nobody else's application has knobs
         try:
             await self.world.reach.post(pod, ADMIN_PORT, "/admin/knobs", knobs)
         except WorldError:
@@ -161,7 +199,9 @@ class ClusterSite:
 def object_name(service: str, run: Run) -> str:
     """Begins the names of all objects: the service's, as far as Kubernetes takes it, and what tells runs apart."""
     plain = "".join(each if each.isalnum() and each.isascii() else "-" for each in service.lower()).strip("-")[:30]
-    return f"{plain.rstrip('-') or 'service'}-{run.id.rpartition('-')[2]}"
+    if not plain[:1].isalpha():  # the name of a Service begins with a letter
+        plain = f"service-{plain}"[:30]
+    return f"{plain.rstrip('-')}-{run.id.rpartition('-')[2]}"
 
 
 def remember(run: Run, settings: ClusterSettings, drill: str) -> None:

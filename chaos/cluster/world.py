@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from chaos.app_settings import told
 from chaos.clock import MICROSECONDS, LiveClock
+from chaos.cluster import traefik
 from chaos.cluster.fleet import REVISIONS, Fleet, trouble
 from chaos.cluster.informer import Informer
 from chaos.cluster.kinds import DEPLOYMENT, POD, REPLICA_SET
@@ -47,6 +48,7 @@ class ClusterWorld:
 
     Args:
         drilled: names and labels of everything that is made.
+        router_metrics: URL of what the router exports; empty: only pods count.
         gateway: (namespace, name) of the Gateway; None: no router, traffic follows pods and Services.
         extra: settings of the application of a revision beside what the scenario says: the knobs of a fault.
         person, failed, tell, prometheus: as of `LocalWorld`.
@@ -67,6 +69,7 @@ class ClusterWorld:
         person: Callable[[str], Awaitable[str]],
         failed: Callable[[BaseException], None],
         tell: Callable[..., None],
+        router_metrics: str = "",
         prometheus: Prometheus | None = None,
     ) -> None:
         self.kube, self.scenario, self.clock, self.seed = kube, scenario, clock, seed
@@ -81,12 +84,14 @@ class ClusterWorld:
             kube, DEPLOYMENT, drilled.namespace, labels=labels, changed=self._changed, lost=failed
         )
         self.reach = Reach(kube)
-        self._metrics = scenario.metrics.model_copy(update={"source": "pods"})
+        self._router_metrics = router_metrics if gateway is not None else ""
+        self._of_pods = scenario.metrics.model_copy(update={"source": "pods"})
         self.scraper = Scraper(
             clock,
             scenario.metrics.scrape_interval_seconds,
             self.targets,
             blind=lambda: self.blind,
+            relabel=self._relabelled,
             fetch=self._fetch,
         )
         self.blind = False
@@ -103,9 +108,8 @@ class ClusterWorld:
         """See `RealWorld`; what a killed harness left is taken over as it stands."""
         self._routed, self._by_pods = release.routed, not release.routed
         taken_over = await self.made.anchor({"service": self.scenario.service.name, "replicas": release.replicas})
-        if taken_over:
-            await self.made.found()
-        else:
+        taken_over = taken_over and await self.made.found()  # one that was killed before all was there is no help
+        if not taken_over:
             await self.made.service(release.replicas)
             if self._by_pods:
                 await self.made.weight(None)
@@ -222,7 +226,10 @@ class ClusterWorld:
         if self._prometheus is not None:
             value = await self._prometheus.answer(ask, self._seconds())
         else:
-            value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, self._metrics)
+            # while traffic follows pods, one Service has both revisions, and the router cannot tell them apart
+            by_router = bool(self._router_metrics) and not self._by_pods
+            metrics = self.scenario.metrics if by_router else self._of_pods
+            value = answer(ask, self.scraper.store, self.clock.now_us() // 1000, metrics, router=traefik.FAMILIES)
         await self.clock.sleep(self.scenario.metrics.query_seconds)
         value.at_seconds = self._seconds()
         return value
@@ -273,14 +280,22 @@ class ClusterWorld:
     # -- metrics --------------------------------------------------------------------------------------------------
 
     def targets(self) -> list[Target]:
-        """What is scraped: every pod whose container runs."""
-        return [Target(pod.name, pod.name, {"instance": f"{pod.ip}:{PORT}"}) for pod in self.fleet.running() if pod.ip]
+        """What is scraped: every pod whose container runs, and the router."""
+        found = [Target(pod.name, pod.name, {"instance": f"{pod.ip}:{PORT}"}) for pod in self.fleet.running() if pod.ip]
+        if self._router_metrics:
+            found.append(Target(traefik.TARGET, self._router_metrics, {"instance": traefik.TARGET}))
+        return found
+
+    def _relabelled(self, target: Target, labels: Mapping[str, str]) -> Mapping[str, str] | None:
+        return traefik.revision_series(self.made.drilled, labels) if target.name == traefik.TARGET else labels
 
     async def _fetch(self, target: Target) -> bytes:
         pod = self.fleet.pods.get(target.name)
-        if pod is None:
-            raise ValueError(f"{target.name} is gone")
         try:
+            if target.name == traefik.TARGET:
+                return await self.reach.url(target.url)
+            if pod is None:
+                raise ValueError(f"{target.name} is gone")
             return await self.reach.get(pod, PORT, "/metrics")
         except WorldError as error:
             raise ValueError(str(error)) from None

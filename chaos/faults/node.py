@@ -69,7 +69,8 @@ class NodeFault:
     | `bandwidth` | what the pod sends is limited to a rate | `rate_kbit_per_second` |
 
     A delay of packets is felt once by the handshake and once by the answer: a request over a new connection takes twice
-    `latency_seconds` longer. Paths in `exempt_paths` (exact, without the query) keep the pod ready under an HTTP fault.
+    `latency_seconds` longer; these are real seconds, whatever the speed of the drill. Paths in `exempt_paths` (exact,
+    without the query) keep the pod ready under an HTTP fault.
 
     Attributes:
         on: pods of which revision.

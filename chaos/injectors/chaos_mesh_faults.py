@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from chaos.cluster.pod import CONTAINER, PORT, REVISION
+from chaos.cluster.pod import CONTAINER, PORT, REVISION, Pod
 from chaos.faults.chaos_mesh import (
     Bandwidth,
     Chaos,
@@ -24,7 +25,8 @@ from chaos.faults.chaos_mesh import (
 )
 from chaos.faults.node import NodeFault
 from chaos.faults.plan import FaultPlan, ProcessFault
-from chaos.injectors.chaos_mesh import MeshFault
+from chaos.injectors.chaos_mesh import ChaosMesh, MeshFault
+from chaos.injectors.chaos_mesh_ledger import Place
 from chaos.world import WorldError
 from scenarios.schema import ErrorRatioFault, LatencyFault
 
@@ -77,6 +79,22 @@ class Around:
     speed: float = 1.0
     container: str = CONTAINER
     port: int = PORT
+
+
+def injector_of(
+    fault: FaultPlan | NodeFault, number: int, around: Around, place: Place, pods: Callable[[], Sequence[Pod]]
+) -> ChaosMesh:
+    """The injector of a fault of a drill.
+
+    Args:
+        number: its place among the faults of the drill, other than that of any other.
+        pods: all pods of the service as they are now, the oldest first.
+
+    Raises:
+        WorldError: Chaos Mesh cannot do it.
+    """
+    made = of_node(fault, number, around) if isinstance(fault, NodeFault) else of_scenario(fault, around)
+    return ChaosMesh(replace(made, number=number), place, pods, can=CAN)
 
 
 def of_scenario(plan: FaultPlan, around: Around) -> MeshFault:

@@ -21,6 +21,7 @@ from chaos.injectors.chaos_mesh_status import PAUSE, status_of
 ENGINE: Final = PREFIX + "engine"  #: annotation: who acts where it is not Chaos Mesh itself
 _LOOK_SECONDS: Final = 0.15
 _GRACE_SECONDS: Final = 30.0  #: that a controller has to end what has expired
+_FORCE: Final = "chaos-mesh.chaos-mesh.org/cleanFinalizer=forced"
 _SKIPPED: Final = (403, 404)  #: what we may not see, we could not have made
 Found: TypeAlias = tuple[Kind, Object]
 
@@ -73,7 +74,8 @@ def told(kind: Kind, found: Object) -> str:
     if not status.deleted:
         return f"{name} is there; {bearers} under fault"
     troubles = "; ".join(status.troubles()) or "its controller does not answer: kubectl -n chaos-mesh get pods"
-    return f"{name} is deleted but held by its finalizer; {bearers} under fault ({troubles})"
+    force = f"annotated {_FORCE} it goes, and leaves in the pod what is there until the pod is deleted"
+    return f"{name} is deleted but held by its finalizer; {bearers} under fault ({troubles}); {force}"
 
 
 async def pause(kube: Kube, found: Sequence[Found]) -> None:

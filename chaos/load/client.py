@@ -26,12 +26,16 @@ def now_us() -> int:
 class Client:
     """Sends requests and writes what became of each into the log: one record for each, whatever happens."""
 
-    def __init__(self, load: Load, log: TrafficWriter, carriers: Carriers | None) -> None:
+    def __init__(self, load: Load, log: TrafficWriter, carriers: Carriers | None, began_us: int) -> None:
         host = f"[{load.host}]" if ":" in load.host else load.host
         self._url = URL(f"http://{host}:{load.port}{load.path}", encoded=True)
         self._timeout_us = round(load.timeout_seconds * 1e6)
         self._keeps_cookies = load.users is not None and load.users.keep_cookies
         self._log, self._carriers = log, carriers
+        self._version_header = load.version_header or "x-version"
+        self._tells_revision = not load.version_header
+        self._learn_until_us = began_us + round(load.learn_seconds * 1e6)
+        self._stable: set[str] = set()
         self._kept = _session(load, fresh=False)
         self._fresh = _session(load, fresh=True)
 
@@ -57,8 +61,9 @@ class Client:
                         reason = MALFORMED
                     else:
                         status = response.status
-                    revision = _REVISION.get(found.get("x-revision", ""), 0)
-                    version = found.get("x-version", "").encode("ascii", "replace")
+                    name = found.get(self._version_header, "")
+                    own = found.get("x-revision", "") if self._tells_revision else self._learned(name, intended_us)
+                    revision, version = _REVISION.get(own, 0), name.encode("ascii", "replace")
                     pod = found.get("x-pod", "").encode("ascii", "replace")
                     if self._keeps_cookies and self._carriers is not None and response.cookies:
                         self._carriers.learn(user, {name: each.value for name, each in response.cookies.items()})
@@ -70,6 +75,14 @@ class Client:
             reason = _reason(error)
         record = (intended_us, sent_us, now_us(), user, status, reason, revision, fresh, version, pod)
         self._log.add(*record)
+
+    def _learned(self, version: str, intended_us: int) -> str:
+        """The revision of a version: those that were there from the beginning are stable."""
+        if version and intended_us < self._learn_until_us:
+            self._stable.add(version)
+        if not version:
+            return ""
+        return "stable" if version in self._stable else "canary"
 
     def not_sent(self, intended_us: int, user: int, fresh: bool) -> None:
         """Record a request for which there was no time any more."""

@@ -89,6 +89,8 @@ class Load:
     new_connection_share: float = 0.0  #: share (0..1) of requests that use a connection of their own
     users: Users | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    version_header: str = ""  #: of a service of somebody else: tells versions apart; empty: `x-revision` names ours
+    learn_seconds: float = 0.0  #: versions that are seen until then are the stable revision's, all others the canary's
     allow: tuple[str, ...] = ()  #: private networks that are targets as well, such as 10.96.0.0/12
 
     def __post_init__(self) -> None:
@@ -103,6 +105,9 @@ class Load:
         _whole("max_open", self.max_open, 1, 100_000)
         _number("timeout_seconds", self.timeout_seconds, 0.001, 3600)
         _number("max_lag_seconds", self.max_lag_seconds, 0, 3600)
+        _number("learn_seconds", self.learn_seconds, 0, LONGEST_SECONDS)
+        if self.version_header:
+            _match("version_header", self.version_header, _TOKEN, "a name")
         _number("think_seconds", self.think_seconds, 0, 3600)
         _number("new_connection_share", self.new_connection_share, 0, 1)
         _whole("seed", self.seed, 0, 2**63 - 1)

@@ -68,7 +68,7 @@ class Generator:
         log = TrafficWriter(Path(self.load.log), began_us)
         flushing = asyncio.create_task(self._flush(log))
         try:
-            async with Client(self.load, log, self._requests.carriers) as client:
+            async with Client(self.load, log, self._requests.carriers, began_us) as client:
                 pace = self._open_loop if self.load.open_loop else self._closed_loop
                 if not self._stopped.is_set():
                     self._pacing = asyncio.create_task(pace(client, began_us))

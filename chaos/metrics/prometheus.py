@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from chaos.metrics.answers import family_of, text_of
+from chaos.metrics.answers import families_of, text_of
 from scenarios.schema import Metrics
 from strategies.effects import Ask, CountsQuery, Measured, PromQuery, Query
 
@@ -36,7 +36,7 @@ class Prometheus:
 
     def __init__(self, url: str, metrics: Metrics) -> None:
         check_url(url)
-        self._url, self._metrics = url.rstrip("/"), metrics
+        self._url, self._families = url.rstrip("/"), families_of(metrics)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -50,7 +50,7 @@ class Prometheus:
         try:
             if isinstance(ask, CountsQuery):
                 return Measured(at_seconds, None, result=await self._counts(max(1, math.ceil(at_seconds))))
-            found = await self._ask(ask.text if isinstance(ask, PromQuery) else text_of(ask, self._metrics))
+            found = await self._ask(ask.text if isinstance(ask, PromQuery) else text_of(ask, self._families))
             if not isinstance(found, list):
                 return Measured(at_seconds, found, result=found)
             first = found[0] if found else None
@@ -78,10 +78,10 @@ class Prometheus:
 
     async def _grown(self, revision: str, seconds: int, *, failed: bool) -> int:
         """Responses of a window, as `increase` extrapolates them."""
-        family, revision_label, code_label = family_of(self._metrics)
-        matchers = [] if revision == "all" else [f'{revision_label}="{revision}"']
-        matchers += [f'{code_label}=~"5.."'] if failed else []
-        found = await self._ask(f"sum(increase({family}{{{','.join(matchers)}}}[{seconds}s]))")
+        families = self._families
+        matchers = [] if revision == "all" else [f'{families.revision}="{revision}"']
+        matchers += [f'{families.code}=~"5.."'] if failed else []
+        found = await self._ask(f"sum(increase({families.counts}{{{','.join(matchers)}}}[{seconds}s]))")
         number = found[0] if isinstance(found, list) and found else 0.0
         return round(number) if isinstance(number, float) and math.isfinite(number) else 0
 

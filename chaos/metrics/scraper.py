@@ -28,6 +28,7 @@ class Target:
 
 
 Fetch = Callable[[Target], Awaitable[bytes]]
+Relabel = Callable[[Target, Mapping[str, str]], Mapping[str, str] | None]
 
 
 class Scraper:
@@ -36,6 +37,7 @@ class Scraper:
     Args:
         targets: asked before each round, since pods come and go.
         blind: while it answers true, no scrape happens (an injected outage of the metrics).
+        relabel: what is made of the labels of a sample of a target; None: it is dropped.
         fetch: what a target answers; None: a GET of its URL. ValueError, OSError or TimeoutError: it failed.
 
     Attributes worth reading: `store`, `rounds_us` (scenario times of the rounds), `failures`.
@@ -48,10 +50,11 @@ class Scraper:
         targets: Callable[[], list[Target]],
         *,
         blind: Callable[[], bool] = lambda: False,
+        relabel: Relabel | None = None,
         fetch: Fetch | None = None,
     ) -> None:
         self.clock, self.interval_seconds, self.targets, self.blind = clock, interval_seconds, targets, blind
-        self._fetch = fetch
+        self._fetch, self._relabel = fetch, relabel
         self.store = LiveStore()
         self.failures = 0
         self.rounds_us: list[int] = []
@@ -83,10 +86,16 @@ class Scraper:
             raw = await (_got(session, target) if self._fetch is None else self._fetch(target))
             if len(raw) > LONGEST:
                 raise ValueError(f"expected at most {LONGEST} bytes")
-            self.store.scraped(target.name, at_ms, samples(raw.decode()), own=target.own)
+            self.store.scraped(target.name, at_ms, self._kept(target, raw.decode()), own=target.own)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             self.failures += 1
             self.store.failed(target.name, at_ms, own=target.own)
+
+    def _kept(self, target: Target, text: str) -> Iterator[tuple[Mapping[str, str], float]]:
+        for labels, value in samples(text):
+            kept = labels if self._relabel is None else self._relabel(target, labels)
+            if kept is not None:
+                yield kept, value
 
     def _now_ms(self) -> int:
         return self.clock.now_us() // 1000

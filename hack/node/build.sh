@@ -6,12 +6,12 @@
 #   traefik, queue the router; netfilterqueue for the Python that delays packets
 #   base, wheels, source                the layers of the image of the application under test, oldest first
 #   runner_wheels, runner_source        two more for the image that runs drills inside the cluster
+#   store, runner_store                 what a containerd has unpacked: the layers that seldom change, without and with the runner's
 #
 # A part stands in $CACHE/PART-HASH, where HASH is that of everything it is made of, its recipe below included.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
-PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
-PYTHON=${PYTHON:-$([[ -x $project/.venv/bin/python ]] && echo "$project/.venv/bin/python" || echo python3)}
+export PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
 lock=$project/requirements/lock-cluster.txt
 SUITE=bookworm IMAGE_PYTHON=3.11 # Debian 12 has Python 3.11
 APP_PACKAGES=(aiohttp prometheus-client)
@@ -114,13 +114,39 @@ own_layer() { # FOLDER: compile FOLDER/files with the image's own Python, and ma
 }
 digest() { (cd "$1" && sha256sum layer.tar >layer.tar.sha256); }
 
+# Every node begins with links into it, which takes a moment, where an import takes seconds and disk.
+store_inputs() { store_of base wheels; }
+store_make() { unpack "$1" app; }
+runner_store_inputs() { store_of base wheels runner_wheels; }
+runner_store_make() { unpack "$1" app runner; }
+
+store_of() {
+  local layer
+  for layer in "$@"; do basename "$(part "$layer")"; done
+  cat "$here/image.py" "$here/images/layers.json" "$here/images/pause.json"
+  containerd --version
+}
+unpack() { # FOLDER IMAGE...
+  echo 'disabled_plugins = ["io.containerd.grpc.v1.cri"]' >"$1/containerd.toml"
+  unshare --mount --pid --fork --kill-child --mount-proc bash -euo pipefail -c 'mount -t tmpfs tmpfs /run
+    containerd --config "$1/containerd.toml" --root "$1/root" &>"$1/log" &
+    until ctr version &>/dev/null; do kill -0 $!; sleep 0.1; done
+    "$2" pause | ctr --namespace k8s.io images import -
+    "$2" --stable "${@:3}" | ctr --namespace k8s.io images import -
+    kill $! && wait $!' unpack "$1" "$here/image.sh" "${@:2}"
+}
+
 # ---- the cache ------------------------------------------------------------------------------------------------------
 
-PARTS=(kube crds traefik queue base wheels source runner_wheels runner_source)
+PARTS=(kube crds traefik queue base wheels source store runner_wheels runner_source runner_store)
 
 part() { # NAME: its folder
-  local hash
-  hash=$({ declare -f "$1_make" image_wheels install_wheels image_source own_layer; "$1_inputs"; } | sha256sum)
+  local recipe helper hash
+  recipe=$(declare -f "$1_make")
+  for helper in unpack image_source image_wheels install_wheels own_layer digest; do # each before those that it calls
+    [[ $recipe != *" $helper "* ]] || recipe+=$(declare -f $helper)
+  done
+  hash=$({ echo "$recipe"; "$1_inputs"; } | sha256sum)
   echo "$CACHE/$1-${hash:0:16}"
 }
 

@@ -61,7 +61,12 @@ entryPoints:
 providers:
   providersThrottleDuration: 50ms # by default a second change of weights would wait for 2 s
   kubernetesGateway: {statusAddress: {ip: "$NODE_IP"}}
-metrics: {prometheus: {entryPoint: metrics, addServicesLabels: true, addRoutersLabels: true}}
+metrics:
+  prometheus:
+    entryPoint: metrics
+    addServicesLabels: true
+    addRoutersLabels: true
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] # as the application under test
 log: {level: INFO}
 YAML
 }

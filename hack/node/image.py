@@ -3,7 +3,8 @@
 usage: image.py NAME CONFIG.json LAYER.tar... [-- NAME CONFIG.json LAYER.tar...]...
 
 A layer that several images share is written once. Beside each LAYER.tar stands its SHA-256 as LAYER.tar.sha256, so
-that a layer is read once, on its way out. CONFIG.json is the `config` of the image specification (Entrypoint, Env, …).
+that a layer is read once, on its way out. Where that file is named instead, the layer is left out: for a reader that
+has it. CONFIG.json is the `config` of the image specification (Entrypoint, Env, …).
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ class Writer:
         return {"mediaType": f"{TYPE}.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
 
     def _layer(self, path: Path) -> dict[str, object]:
-        digest, size = path.with_name(path.name + ".sha256").read_text().split()[0], path.stat().st_size
-        with path.open("rb") as data:
-            self._file(f"blobs/sha256/{digest}", data, size)
+        layer = path.with_suffix("") if path.suffix == ".sha256" else path
+        digest, size = layer.with_name(layer.name + ".sha256").read_text().split()[0], layer.stat().st_size
+        if layer == path:
+            with path.open("rb") as data:
+                self._file(f"blobs/sha256/{digest}", data, size)
         return {"mediaType": f"{TYPE}.layer.v1.tar", "digest": f"sha256:{digest}", "size": size}
 
     def _file(self, name: str, data: BinaryIO, size: int) -> None:

@@ -2,7 +2,7 @@
 # inside.sh STATE: the first process of the node; up.sh starts it in new namespaces.
 #
 # A part that ends takes this process down with it, and this process everything else: better no node than a broken one.
-# What up.sh decided comes in the environment: KUBE CRDS TRAEFIK (folders), IMAGES (names), PROMETHEUS, PROXY_MODE.
+# What up.sh decided comes in the environment: KUBE CRDS TRAEFIK STORE (folders), PROMETHEUS, PROXY_MODE.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
 export PATH=$KUBE:/usr/sbin:/usr/bin:/sbin:/bin
@@ -39,15 +39,44 @@ make_room() { # a private /var, /run, /sys and cgroup tree, and a network with n
   echo 1 >/proc/sys/net/ipv4/ip_forward
 }
 
+link_layers() { # the store is read only, so links do; containerd's databases are copied
+  local content=io.containerd.content.v1.content/blobs/sha256 database snapshots=io.containerd.snapshotter.v1.overlayfs
+  mkdir -p /var/lib/containerd/{$content,$snapshots/snapshots,io.containerd.metadata.v1.bolt}
+  ln -s "$STORE/root/$content"/* /var/lib/containerd/$content/
+  ln -s "$STORE/root/$snapshots/snapshots"/* /var/lib/containerd/$snapshots/snapshots/
+  for database in $snapshots/metadata.db io.containerd.metadata.v1.bolt/meta.db; do
+    cp "$STORE/root/$database" /var/lib/containerd/$database
+  done
+}
+
+import_images() {
+  local images=app
+  [[ ${STORE##*/} != runner_* ]] || images+=" runner"
+  # shellcheck disable=SC2086 # two words
+  "$here/image.sh" --top $images | ctr --namespace k8s.io images import -
+}
+
 start() { # NAME COMMAND...
   "${@:2}" >"$log/$1" 2>&1 &
   names[$!]=$1
 }
 
+ended() { # PID: a part that is no longer there
+  echo "the node ends, because ${names[$1]} ended; the end of $log/${names[$1]}:"
+  tail -n 3 "$log/${names[$1]}"
+  exit 1
+}
+
+all_there() {
+  local pid
+  for pid in "${!names[@]}"; do kill -0 "$pid" 2>/dev/null || ended "$pid"; done
+}
+
 await() { # SECONDS COMMAND...
   local deadline=$((SECONDS + $1))
   until "${@:2}" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || { echo "gave up on: ${*:2}"; return 1; }
+    all_there
+    ((SECONDS < deadline)) || { echo "gave up on: ${*:2}"; exit 1; }
     sleep 0.1
   done
 }
@@ -82,15 +111,10 @@ control_plane() {
     --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0 `# else it writes sysctls it may not`
 }
 
-import_images() {
-  # shellcheck disable=SC2086 # several words
-  "$here/image.sh" $IMAGES | ctr --namespace k8s.io images import -
-}
-
 router() {
   export KUBECONFIG=$STATE/kubeconfig
   kubectl apply --server-side -f "$CRDS/gateway-api.yaml"
-  kubectl wait --for=condition=Established crd --all --timeout=30s
+  kubectl wait --for=condition=Established crd --all --timeout=30s >/dev/null
   await 30 kubectl apply --server-side -f "$here/objects.yaml"
   start traefik env KUBECONFIG="$conf/router.kubeconfig" "$TRAEFIK/traefik" --configfile="$conf/traefik.yaml"
 }
@@ -98,11 +122,11 @@ router() {
 metrics() {
   start prometheus prometheus --config.file="$conf/prometheus.yaml" --web.listen-address=$NODE_IP:9090 \
     --storage.tsdb.path="$STATE/var/lib/prometheus" --log.level=warn
-  start targets env KUBECONFIG="$conf/prometheus.kubeconfig" "${PYTHON:-python3}" "$here/targets.py" "$conf/targets.json"
+  start targets env KUBECONFIG="$conf/prometheus.kubeconfig" "$PYTHON" "$here/targets.py" "$conf/targets.json"
 }
 
 everything_ready() {
-  wait $importing
+  wait $importing || { echo "the images were not imported:"; tail -n 3 "$log/images"; exit 1; }
   await 60 kubectl wait --for=condition=Ready node/node --timeout=1s
   await 30 kubectl get serviceaccount default --namespace rolloutlab-drills
   await 30 curl -s $NODE_IP:8000 # 404: there is no route yet
@@ -112,11 +136,13 @@ declare -A names
 mkdir -p "$pki" "$conf" "$log"
 write_configuration
 make_room
+link_layers
 write_identities
 control_plane
 router
 [[ -z $PROMETHEUS ]] || metrics
 everything_ready
+all_there
 touch "$STATE/ready"
-wait -n -p ended || true
-echo "the node ends, because ${names[$ended]:-a part} ended; see $log/${names[$ended]:-}"
+wait -n -p part "${!names[@]}" || true
+ended "$part"

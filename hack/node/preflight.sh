@@ -1,8 +1,8 @@
 #!/bin/bash
-# preflight.sh: can a node run here? Says everything that is missing at once; exit 3 when it cannot.
+# preflight.sh [--before-packages]: can a node run here? Says everything that is missing at once; exit 3 when it cannot.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
-PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
+export PATH=$PATH:/usr/sbin:/sbin:/usr/local/go/bin
 
 problems=()
 problem() { problems+=("$*"); }
@@ -28,12 +28,14 @@ if ((EUID == 0)); then
 fi
 grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || problem "the kernel has no overlay file system"
 
-packages=$("$here/packages.sh" --list)
+packages=
+[[ ${1:-} == --before-packages ]] || packages=$("$here/packages.sh" --list)
 [[ -z $packages ]] || problem "Debian packages are missing: $packages (hack/node/packages.sh installs them)"
 
 wanted=$(awk '$1 == "go" {print $2}' "$here/kube/go.mod")
 if [[ ! -x $("$here/build.sh" --where kube)/kube ]]; then # to build it takes more than to run it
-  found=$(go env GOVERSION 2>/dev/null) || found=none
+  # Asked in the module's folder, Go may fetch the version that the module wants (GOTOOLCHAIN=auto).
+  found=$(cd "$here/kube" && go env GOVERSION 2>/dev/null) || found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || found=none
   [[ $found != none && $(printf '%s\n' "$wanted" "${found#go}" | sort -V | head -n 1) == "$wanted" ]] ||
     problem "Go $wanted or newer builds Kubernetes; found: $found"
   memory=3000

@@ -27,10 +27,17 @@ _USE: Final = (
     click.option("--gateway", metavar="NAMESPACE/NAME", help="The Gateway that routes.  [default: the only one]"),
     click.option("--address", metavar="IP:PORT",
                  help="Where the Gateway is reached from here.  [default: what it says of itself]"),
+    click.option("--router-metrics", metavar="URL",
+                 help="What Traefik exports, for measures of the router.  [default: the native node's]"),
     click.option("--routing", type=click.Choice(["auto", "gateway", "service"]), default=None,
                  help="service: no router, weights are kept by the number of pods.  [default: auto]"),
     click.option("--engine", type=click.Choice(["auto", "native", "chaos-mesh"]), default=None,
                  help="What puts faults into pods from outside; auto: Chaos Mesh, on the native node its own."),
+    click.option("--observe-only", "observe", metavar="KIND/NAME",
+                 help="Watch a deployment/NAME or rollout/NAME that somebody else rolls out; needs --address."),
+    click.option("--host", metavar="NAME", help="With --observe-only: the Host that requests bear."),
+    click.option("--version-header", metavar="NAME",
+                 help="With --observe-only: the response header that tells revisions apart.  [default: x-version]"),
 )  # fmt: skip
 reach_options = _with(*_REACH)
 cluster_options = _with(*_REACH, *_USE)

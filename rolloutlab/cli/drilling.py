@@ -190,6 +190,8 @@ def calibrate_and_print(
     if html is not None:
         check_writable(html)
     drills = _read_or_run(wanted, first, journals, keep, quiet=quiet, again=again)
+    if not journals and len(drills.drills) <= fit_to:
+        _too_few(drills.drills, wanted.repeat)
     asked = Asked(
         path=wanted.path,
         variant=wanted.variant,
@@ -217,6 +219,15 @@ def calibrate_and_print(
     for warning in result.warnings:
         click.echo(f"warning: {safe(warning)}", err=True)
     click.get_current_context().exit(result.exit_code)
+
+
+def _too_few(drills: Sequence[Record], wanted: int) -> None:
+    """A drill ended the series before there was anything to judge: say which and why, and end as it did."""
+    last = drills[-1]
+    why = f"{last.verdict}: {last.reasons[0]}" if last.reasons else last.verdict
+    said = f"{len(drills)} of {wanted} drills, too few to calibrate by: the last one was {why}"
+    click.echo(f"calibrate: {safe(said)}", err=True)
+    click.get_current_context().exit(last.exit_code)
 
 
 def _again(plans: Sequence[Planned], **defaults: object) -> str:

@@ -28,6 +28,7 @@ Holds: TypeAlias = Callable[[Measured], bool]
 
 NO_DATA: Final = "no data"
 PASSES: Final = "Argo passes this"  #: what notes about such verdicts hold
+ABORTS: Final = "Argo aborts this"  #: and what is said of a rollout that ended because nothing was seen
 _OTHER_SIDE: Final = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
@@ -56,6 +57,18 @@ def blind_reason(metric: Metric, look: Measured) -> str:
     if metric.success is None:
         return f"{PASSES}: failure-only condition on {what}"
     return f"{PASSES}: successCondition holds for {what}"
+
+
+def saw_nothing(reason: str) -> bool:
+    """Whether the measurement that ended an analysis, by the reason it gave, had nothing to look at.
+
+    >>> saw_nothing("errors: 5 consecutive errors > consecutiveErrorLimit 4; last no data")
+    True
+    >>> saw_nothing("errors: 1 failed measurement > failureLimit 0; last 0.07 of 100 requests")
+    False
+    """
+    _, last, look = reason.rpartition("; last ")
+    return bool(last) and look.startswith((NO_DATA, "NaN"))
 
 
 def _holds(metric: Metric, condition: Condition | Expression | None) -> Holds | None:

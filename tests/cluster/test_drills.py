@@ -30,7 +30,8 @@ def test_a_broken_release_is_taken_back(runner: Runner, cluster: Any, strategy: 
     record = runner.drill(SCENARIO, strategy)
     times(record, record_property)
     assert record["outcome"] == "rolled_back", record["reasons"]
-    assert record["exit_code"] in (0, 1), "1: this machine was slower than the scenario expects"
+    # 1: slower than the scenario expects; 5: the generator itself was late. Both are the machine's, and are told as such.
+    assert record["exit_code"] in (0, 1) or "late" in " ".join(record["reasons"]), record["reasons"]
     assert [each["effect_verified"] for each in record["faults"]] == [True]
     assert record["row"]["detection_seconds"] > 0
     assert left_of_drills(cluster) == []
@@ -80,7 +81,10 @@ def test_an_inverted_expectation_fails(runner: Runner) -> None:
 def test_ctrl_c_takes_the_rollout_back(runner: Runner, cluster: Any) -> None:
     with runner.start("drill", SCENARIO, "--strategy", "canary", "--variant", "none", "-q", "-o", "json") as child:
         deadline = time.monotonic() + 60
-        while "canary" not in " ".join(left_of_drills(cluster)) and time.monotonic() < deadline:
+        while (
+            not any(each.startswith("Deployment") and each.endswith("-canary") for each in left_of_drills(cluster))
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.2)
         time.sleep(2)
         child.send_signal(signal.SIGINT)

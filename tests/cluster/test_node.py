@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import collections
 import http.client
+import json
 import math
 import subprocess
 import time
+import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from chaos.cluster.native.node import GATEWAY, GATEWAY_PORT, IP
+from chaos.cluster.native.node import GATEWAY, GATEWAY_PORT, IP, PROMETHEUS_PORT
 
 IMAGE = "rolloutlab.local/app:1"
 
@@ -100,10 +102,14 @@ def test_a_service_of_real_pods(cluster: Any) -> None:
     assert len(pods) == 2
 
     address = cluster.get("service", "stable")["spec"]["clusterIP"]
-    until(lambda: get(address, 80)[0] == 200)
-    answers = [get(address, 80)[1] for _ in range(60)]
-    assert {answer["x-pod"] for answer in answers} == pods.keys(), "2^-59 is the chance that one answers all"
-    assert {answer["x-version"] for answer in answers} == {"stable"}
+    answers: list[dict[str, str]] = []
+
+    def both() -> bool:  # a Service learns of pods one by one, after they are ready
+        answers.append(get(address, 80)[1])
+        return {answer["x-pod"] for answer in answers if answer} == pods.keys()
+
+    until(both)
+    assert {answer["x-version"] for answer in answers if answer} == {"stable"}
 
     name, ip = next(iter(pods.items()))
     assert "chaos.app" in cluster.kubectl("exec", name, "--", "cat", "/proc/1/cmdline", timeout=20)
@@ -142,6 +148,24 @@ def test_a_route_shares_traffic_by_weight_and_takes_new_weights(cluster: Any) ->
     cluster.apply(route(host, stable=100, canary=0))
     until(lambda: seen(20)["canary"] == 0)
     assert seen(100) == {"stable": 100}
+
+
+def test_prometheus_scrapes_the_pods_that_want_it(cluster: Any) -> None:
+    if not (cluster.node.folder / "conf" / "with-prometheus").exists():
+        pytest.skip("this node has no Prometheus; `hack/node/up.sh --with-prometheus` starts one with it")
+    quiet = revision("canary")
+    del quiet[0]["spec"]["template"]["metadata"]["annotations"]
+    cluster.apply(*revision("stable"), *quiet)
+    for name in ("stable", "canary"):
+        cluster.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s", timeout=70)
+    query = urllib.parse.urlencode({"query": f'http_requests_total{{namespace="{cluster.namespace}",job="pods"}}'})
+
+    def seen() -> set[str]:
+        answer = json.loads(get(IP, PROMETHEUS_PORT, f"/api/v1/query?{query}")[2])
+        return {series["metric"]["pod"] for series in answer["data"]["result"]}
+
+    wanted = {name for name in cluster.kubectl("get", "pods", "--output=name").split() if "stable" in name}
+    until(lambda: {f"pod/{name}" for name in seen()} == wanted)
 
 
 def test_an_image_that_is_not_there_is_not_looked_for_elsewhere(cluster: Any) -> None:

@@ -8,11 +8,14 @@ import json
 import subprocess
 import sys
 import tarfile
+from importlib.metadata import requires
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 SCRIPTS = Path(__file__).parents[2] / "hack" / "node"
 LOCK = SCRIPTS.parents[1] / "requirements" / "lock-cluster.txt"
@@ -40,7 +43,7 @@ def test_an_image_is_an_oci_layout_whose_digests_are_true(tmp_path: Path) -> Non
     base, top = layer(tmp_path / "base", b"base" * 5000), layer(tmp_path / "top", b"top")
     config = tmp_path / "config.json"
     config.write_text('{"Entrypoint": ["true"]}')
-    arguments = ["a:1", config, base, "--", "b:1", config, base, top]
+    arguments: list[str | Path] = ["a:1", config, base, "--", "b:1", config, base, top]
     with (tmp_path / "out.tar").open("wb") as out:
         subprocess.run([sys.executable, SCRIPTS / "image.py", *arguments], stdout=out, check=True)
 
@@ -67,6 +70,23 @@ def test_an_image_is_an_oci_layout_whose_digests_are_true(tmp_path: Path) -> Non
     assert image["rootfs"]["diff_ids"] == [each["digest"] for each in found["b:1"]["layers"]]
 
 
+def test_a_layer_that_the_reader_has_is_named_and_not_written(tmp_path: Path) -> None:
+    base, top = layer(tmp_path / "base", b"base"), layer(tmp_path / "top", b"top")
+    config = tmp_path / "config.json"
+    config.write_text("{}")
+    whole: list[str | Path] = ["a:1", config, base, top]
+    thin: list[str | Path] = ["a:1", config, base.with_name("layer.tar.sha256"), top]
+    written = []
+    for arguments in (whole, thin):
+        with (tmp_path / "out.tar").open("wb") as out:
+            subprocess.run([sys.executable, SCRIPTS / "image.py", *arguments], stdout=out, check=True)
+        with tarfile.open(tmp_path / "out.tar") as tar:
+            written.append({name: tar.extractfile(name).read() for name in tar.getnames()})  # type: ignore[union-attr]
+    left_out = written[0].keys() - written[1].keys()
+    assert left_out == {f"blobs/sha256/{hashlib.sha256(b'base').hexdigest()}"}
+    assert written[0].items() >= written[1].items(), "it is the same image"
+
+
 def test_the_part_of_a_lock_is_closed(tmp_path: Path) -> None:
     """a -> b -> c and d -> c; the oracle for the true lock is what the installed packages say they need."""
     lock = tmp_path / "lock.txt"
@@ -86,15 +106,13 @@ def test_the_part_of_a_lock_is_closed(tmp_path: Path) -> None:
 
 def test_the_application_finds_everything_in_its_part_of_the_lock() -> None:
     """Of a package that this environment has, every requirement is in the part, too."""
-    from importlib.metadata import requires
-
-    from packaging.requirements import Requirement
-
     closure = module("closure")
     part = closure.needed(closure.blocks(LOCK.read_text()), {"aiohttp", "prometheus-client"})
     for name in part:
         needs = [Requirement(text) for text in requires(name) or ()]
-        wanted = {need.name.lower() for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})}
+        wanted = {
+            canonicalize_name(need.name) for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})
+        }
         assert wanted <= part, name
     assert not part & {"numpy", "kubernetes"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from chaos.timeline import Moment, Timeline
 from rolloutlab.calibrate import (
     CANNOT_SAY,
     FAILS,
@@ -28,9 +30,10 @@ from rolloutlab.calibrate import (
 from rolloutlab.calibration import Calibrated, calibrated, pit_text, text_of
 from rolloutlab.cli import main
 from rolloutlab.door import run
-from rolloutlab.drill import journal
+from rolloutlab.drill import door, journal
 from rolloutlab.drill.record import Record
 from rolloutlab.drill.testing import made_up
+from rolloutlab.inflight import as_seen, pace_of
 from rolloutlab.question import Asked, read
 from rolloutlab.report.drill_calibration import page
 from scenarios.errors import ScenarioError
@@ -38,20 +41,30 @@ from scenarios.errors import ScenarioError
 ASKED = Asked(path="errors-5pct", strategies=("canary",))
 
 
+SPEED = 3.0  #: of a drill of errors-5pct on two cores
+
+
 def drills(count: int, seed: int, **overrides: str) -> list[Record]:
     """Drills whose times are replications of the model under overrides: a world in which the model can be right."""
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     (question,) = read(Asked(path="errors-5pct", variants=False, strategies=("canary",), overrides=named))
-    columns = run([question], command="test", runs=count, seed=seed).cells[0].columns
-    found = []
-    for number in range(count):
-        times = {
-            name: float(columns[name][number]) for name in ("decision_seconds", "detection_seconds", "rollback_seconds")
-        }
-        record = made_up(number=number)
-        record.row.update(times)
-        found.append(record)
-    return found
+    requests = run([question], command="test", runs=count, seed=seed).cells[0].columns
+    records = [at_speed(made_up(number=number), SPEED) for number in range(count)]
+    columns = as_seen(requests, question.parts[0][0], pace_of(records), seed=seed)
+    for number, record in enumerate(records):
+        for name in ("decision_seconds", "detection_seconds", "rollback_seconds"):
+            record.row[name] = float(columns[name][number])
+    return records
+
+
+def at_speed(record: Record, speed: float) -> Record:
+    """The same in scenario time, drilled at another speed."""
+    began, stretch = record.timeline.began, record.speed / speed
+    moments = {
+        name: Moment(began + (one.lo - began) * stretch, began + (one.hi - began) * stretch)
+        for name, one in record.timeline.moments().items()
+    }
+    return replace(record, timeline=Timeline(began, speed, **moments))
 
 
 # --- the statistics ----------------------------------------------------------------------------------------------
@@ -132,13 +145,18 @@ def test_the_models_own_replications_hold() -> None:
     assert [one.holds for one in rollback].count(FAILS) < 3, "chance of 1.4e-6"
 
 
-def test_a_router_lag_that_is_two_seconds_off_fails_the_rollback_and_a_fit_mends_it() -> None:
-    real = drills(30, 6, router__lag="3s")
-    wrong = calibrated(ASKED, real, runs=512)
+@pytest.mark.parametrize(("truth", "model"), [("3s", "1s"), ("1s", "3s")])
+def test_a_router_lag_that_is_two_seconds_off_fails_the_rollback(truth: str, model: str) -> None:
+    """Too high or too low."""
+    asked = replace(ASKED, overrides={"router.lag": model})
+    wrong = calibrated(asked, drills(20, 6, router__lag=truth), runs=512)
     by_name = {one.column: one for one in wrong.comparisons}
-    assert by_name["rollback_seconds"].holds == FAILS
-    assert by_name["rollback_seconds"].inside == 0
+    assert by_name["rollback_seconds"].holds == FAILS, by_name["rollback_seconds"].reason
     assert wrong.exit_code == 1
+
+
+def test_a_fit_mends_a_router_lag_that_is_off() -> None:
+    real = drills(30, 6, router__lag="3s")
     mended = calibrated(ASKED, real, runs=512, fit_to=10, parameters=["router.lag"])
     (fit,) = mended.fits
     assert fit.field == "router.lag"
@@ -247,6 +265,19 @@ def test_calibrate_from_journals(tmp_path: Path) -> None:
     assert told["drills"] == {"fitted_to": 0, "judged_on": 8}
     assert told["exit_code"] == done.exit_code
     assert html.read_text().lstrip().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("refused", 3), ("inconclusive", 130)])
+def test_a_series_that_ends_before_there_is_anything_to_judge_says_why(
+    verdict: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter([made_up(), made_up(verdict=verdict, exit_code=code, reasons=("steady state: 9 of 9 were bad",))])
+    monkeypatch.setattr(door, "_run", lambda *_, **__: next(left))
+    done = CliRunner().invoke(main, ["calibrate", "errors-5pct", "--strategy", "canary", "--fit", "router.lag", "-q"])
+    assert done.exit_code == code
+    assert done.stdout == ""
+    wanted = f"2 of 30 drills, too few to calibrate by: the last one was {verdict}: steady state: 9 of 9 were bad"
+    assert done.stderr == f"calibrate: {wanted}\n"
 
 
 def test_calibrate_of_a_file_that_is_no_journal_is_one_line(tmp_path: Path) -> None:

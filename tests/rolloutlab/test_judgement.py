@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rolloutlab import judgement
 from rolloutlab.result import Result
@@ -54,3 +55,10 @@ def test_always_is_not_most_often(cell: MakeCell, result_of: MakeResult) -> None
     assert judgement.sentences(found) == ["Only promotes the bad release of leak in 100 % [> 99] of cases."]
     found = result_of([cell("only", "errors", runs=300), cell("only", "leak", runs=300, stopped=0.5)])
     assert judgement.sentences(found)[0].startswith("Only promotes a bad release most often in leak: 50 % [")
+
+
+def test_variants_of_one_file_are_told_apart(cell: MakeCell, result_of: MakeResult) -> None:
+    cells = [cell("only", "errors", runs=300), cell("only", "errors", variant="late", runs=300, stopped=0.5)]
+    (question,) = result_of(cells).questions
+    found = result_of(cells, questions=[question, replace(question, variant="late")])
+    assert judgement.sentences(found)[0].startswith("Only promotes a bad release most often in errors / late: 50 % [")

@@ -61,6 +61,18 @@ def test_strict_makes_it_an_error_with_a_place(tmp_path: Path) -> None:
     )
 
 
+def test_a_share_of_errors_without_a_dividend_is_a_warning_until_the_file_says_when_counters_begin(
+    tmp_path: Path,
+) -> None:
+    query = 'sum(rate(http_requests_total{revision="canary",code=~"5.."}[1m])) / sum(rate(http_requests_total[1m]))'
+    (warning,) = built(tmp_path, query).warnings
+    assert warning.startswith("strategies.tested: the query has no answer until a canary response has failed")
+    assert "metrics.births.codes=first_event shows" in warning
+    for births in ("start", "first_event"):
+        assert built(tmp_path, query, metrics=f"{{births: {{codes: {births}}}}}").warnings == ()
+    assert built(tmp_path, query.replace("[1m])) /", "[1m])) or vector(0) /")).warnings == ()
+
+
 def test_what_is_known_says_nothing_and_is_assumed(tmp_path: Path) -> None:
     query = 'sum(rate(http_requests_total{namespace="prod", pod_template_hash="canary"}[1m])) < bool 1'
     found = built(tmp_path, query, strict=True)

@@ -1,4 +1,4 @@
-"""What an imitated tool passes without having seen anything is said beside the result, with how often."""
+"""What an imitated tool passes or aborts without having seen anything is said beside the result, with how often."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ strategies:
 
 @pytest.mark.parametrize(("engine", "runs"), [("batch", 300), ("event", 3)])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_pass_of_what_was_not_seen_is_a_warning(
+def test_a_decision_about_what_was_not_seen_is_a_warning(
     engine: Literal["batch", "event"], runs: int, jobs: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "blind.yaml"
@@ -34,5 +34,8 @@ def test_a_pass_of_what_was_not_seen_is_a_warning(
     cells = simulate(
         loaded.scenario, build_strategies(loaded).strategies, runs=runs, jobs=jobs, engine=engine, scenario_name="blind"
     )
-    text = f"open: m: Argo passes this: failure-only condition on NaN (in {runs} of {runs} replications of blind)"
-    assert [cell.warnings for cell in cells] == [(text,), ()]
+    often = f"(in {runs} of {runs} replications of blind)"
+    assert [cell.warnings for cell in cells] == [
+        (f"open: m: Argo passes this: failure-only condition on NaN {often}",),
+        (f"shut: Argo aborts this: m: 1 failed measurement > failureLimit 0; last NaN {often}",),
+    ]

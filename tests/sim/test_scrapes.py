@@ -137,15 +137,55 @@ def test_counts_of_the_two_sources_are_the_same_traffic() -> None:
     assert abs(means[0] - means[1]) < 5 * math.sqrt(2 * 60_000 / 256)
 
 
-def test_births_at_the_first_event() -> None:
-    """One error in 10,000 at 100/s: by 100 s exp(-1) of the services have had none, and their series does not exist."""
-    errors = PromQuery('sum(istio_requests_total{response_code="500"})')
-    parts = {"service": {"name": "web", "replicas": 2, "errorRatio": "0.01%"}}
-    late = asked((errors,), [100], metrics={"births": {"codes": "first_event"}}, **parts)
-    born = np.isfinite(numbers(late, 0, 0)).mean()
-    # scraped up to 85 to 100 s: 1 - exp(-0.925) = 0.60 on average; 5 standard errors of 256
-    assert abs(born - 0.603) < 5 * math.sqrt(0.6 * 0.4 / 256)
-    assert np.isfinite(numbers(asked((errors,), [100], **parts), 0, 0)).all()
+FAILED_ONES = {
+    "app": PromQuery('sum(http_requests_total{revision="canary",code="500"})'),
+    "router": PromQuery('sum(istio_requests_total{revision="canary",response_code="500"})'),
+}
+
+
+def born(ask: PromQuery, births: str | None) -> float:
+    """In how many of 256 services a series is there at 100 s of all traffic: 1 error in 10,000, of 100 requests a second."""
+    found: list[bool] = []
+
+    def program(release: Release) -> Program:
+        yield Scale("canary", 2)
+        yield AwaitAvailable("canary", 2, None)
+        yield Wait(10)
+        yield SetWeight(1.0)
+        yield Wait(100)
+        found.append((yield Measure(ask)).value is not None)
+        return Fate(Outcome.PAUSED)
+
+    service = {"name": "web", "replicas": 2, "errorRatio": "0.01%"}
+    metrics = {"births": {"codes": births}} if births else {}
+    chunk(scenario(**{**STABLE, "service": service, "metrics": metrics}), program, reads=(ask,)).run()
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("source", list(FAILED_ONES))
+def test_births_at_the_first_event(source: str) -> None:
+    """By 100 s exp(-1) of the canaries have had no error, and their series does not exist."""
+    # scraped up to 84 to 99 s of full traffic: 1 - exp(-0.915) = 0.60 on average; 5 standard errors of 256
+    assert abs(born(FAILED_ONES[source], "first_event") - 0.6) < 5 * math.sqrt(0.6 * 0.4 / 256)
+    assert born(FAILED_ONES[source], "start") == 1
+
+
+def test_births_without_a_word_are_those_of_the_catalogue() -> None:
+    assert born(FAILED_ONES["app"], None) == 1
+    assert born(FAILED_ONES["router"], None) < 0.8
+
+
+@pytest.mark.parametrize(
+    "query", ['sum(istio_requests_total{response_code="500"})', 'sum(http_requests_total{code="500"})']
+)
+@pytest.mark.parametrize("ratio", ["0.01%", "0%"])
+def test_the_stable_revision_has_counted_what_it_can_before_the_rollout(query: str, ratio: str) -> None:
+    parts = {
+        "service": {"name": "web", "replicas": 2, "errorRatio": ratio},
+        "metrics": {"births": {"codes": "first_event"}},
+    }
+    there = np.isfinite(numbers(asked((PromQuery(query),), [100], **parts), 0, 0))
+    assert there.all() if ratio != "0%" else not there.any()
 
 
 def leaking(release: Release, ask: PromQuery, note: Callable[[Measured], None]) -> Program:

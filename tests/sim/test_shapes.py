@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,11 @@ def store_of(tape: Tape, texts: list[str], typed: tuple[Query, ...] = ()) -> Sto
         metrics |= {"jitter": "14s", "missed": "30%"}
     reads = (*(PromQuery(text) for text in texts), *typed)
     model = compile_model(scenario(metrics=metrics, slo={"latency": "250ms"}), reads)
-    store = Store(model, len(tape.phase_us))
+    return filled(Store(model, len(tape.phase_us)), tape)
+
+
+def filled(store: Store, tape: Tape) -> Store:
+    """A store with the scrapes of a tape."""
     store.phase_us[:] = tape.phase_us
     store.born[:] = np.where(np.array(tape.born) > 50, 1 << 40, tape.born)
     rows = np.arange(len(tape.phase_us))
@@ -122,6 +126,25 @@ def test_compiled_and_general_are_equal_to_the_last_bit(tape: Tape) -> None:
             answers(store, tape, ask, general=False), answers(store, tape, ask, general=True), strict=True
         ):
             assert repr(one) == repr(other), text
+
+
+def test_a_series_that_the_catalogue_alone_lets_begin_late_begins_late_in_both() -> None:
+    """No word in the file, one label value in the data: its series begins with the first failure, at scrape 9."""
+    failing = np.where(np.arange(14)[:, None, None] >= 9, 1, 0) * np.ones((14, 1, 2), dtype=np.int64)
+    counts = np.cumsum(np.concatenate([failing[..., None], np.ones((14, 1, 2, 24), dtype=np.int64)], axis=3), axis=0)
+    text = f"sum(rate(istio_requests_total{{{CANARY},response_code='500'}}[1m]))"
+    for ask_at, there in ((9, False), (10, True)):  # one sample is no rate
+        tape = Tape("start", 0.0, [0], [[0, 0]], counts[: ask_at + 1], None, None, [ask_at * INTERVAL_US])
+        model = compile_model(scenario(metrics={"buckets": BUCKETS}, slo={"latency": "250ms"}), (PromQuery(text),))
+        late = {
+            name: tuple(replace(one, born="first_event") if one.part == "failed" else one for one in each)
+            for name, each in model.asked.facts.series.items()
+        }
+        vars(model.asked.facts)["series"] = late
+        store = filled(Store(model, 1), tape)
+        fast, slow = (answers(store, tape, PromQuery(text), general=general) for general in (False, True))
+        assert repr(fast) == repr(slow)
+        assert (fast[0].value is not None) is there
 
 
 @pytest.mark.parametrize("text", GENERAL)

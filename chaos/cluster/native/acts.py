@@ -45,7 +45,7 @@ def _by_rules(pid: int, wanted: list[list[str]], watch: Watch, placed: Placed) -
 
 def _bandwidth(injection: Injection, pid: int, watch: Watch, placed: Placed) -> tuple[str, dict[str, Any]]:
     began = time.monotonic()
-    rules.shape(pid, injection.parameters["rate_kbit_per_second"])
+    rules.shape(pid, injection.mark, injection.parameters["rate_kbit_per_second"])
     placed(began)
     return watch.wait() or "", {}
 

@@ -7,8 +7,8 @@ it also does when the harness is killed, everything is taken back. What is left 
 stands in the registry, for a sweep. It has one thread, because it forks.
 
 Orders: {"id", "op": "place", "injection"} | {"op": "kill", "injection"} | {"op": "undo", "group"} | {"op": "borne",
-"group"} | {"op": "sweep", "owner"}; an answer bears the id of its order: {"id", …} or {"id", "error", "gone"}. Events:
-{"event": "agent", "lacks", "boot"} at first, {"event": "ended", "injection", "why", …}.
+"group"} | {"op": "sweep", "owner", "group" or null}; an answer bears the id of its order: {"id", …} or {"id", "error",
+"gone"}. Events: {"event": "agent", "lacks", "boot"} at first, {"event": "ended", "injection", "ended": why, …}.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class _Guard:
     injection: Injection
     order: int  #: that is answered when it is in place
     pipe: int
-    placed: bool = False
+    answered: bool = False
+    refused: bool = False
     ended: dict[str, Any] = field(default_factory=dict)
     buffer: bytes = b""
 
@@ -51,7 +52,7 @@ class Agent:
         self._guards: dict[int, _Guard] = {}  #: by process
         self._undoing: list[tuple[int, str, float]] = []  #: (order, group, monotonic seconds by which it must be done)
         self._buffer = b""
-        self._ending = False
+        self._ending = self._cleared = False
         self._selector = selectors.DefaultSelector()
         self._woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
@@ -115,13 +116,21 @@ class Agent:
                 self._order_undo(order["id"], order["group"])
                 return None
             case "borne":
-                return {"pods": [each.injection.pod for each in self._of(order["group"])]}
+                return {"pods": self._bearers(order["group"])}
             case "sweep":
-                done, left = sweeping.sweep(self._registry, order["owner"])
+                done, left = self._sweep(order["owner"], order.get("group"))
                 return {"done": done, "left": left}
         raise RefusedError(f"unknown order {order['op']!r}")
 
+    def _sweep(self, owner: str | None, group: str | None) -> tuple[list[str], list[str]]:
+        if group is not None:
+            return sweeping.by_registry(self._registry, owner, group)
+        return sweeping.sweep(self._registry, owner)
+
     def _place(self, injection: Injection, order: int) -> None:
+        if not self._cleared:  # what dead agents have left would be in the way
+            sweeping.by_registry(self._registry, None)
+            self._cleared = True
         told, tells = os.pipe2(os.O_CLOEXEC)
         agent = os.getpid()
         pid = os.fork()
@@ -152,8 +161,10 @@ class Agent:
 
     # -- guards ---------------------------------------------------------------------------------------------------
 
-    def _of(self, group: str | None) -> list[_Guard]:
-        return [each for each in self._guards.values() if group in (None, each.injection.group)]
+    def _bearers(self, group: str) -> list[str]:
+        """Pods that bear an injection of a group, or are just about to."""
+        guards = [each for each in self._guards.values() if not each.refused]
+        return [each.injection.pod for each in guards if each.injection.group == group]
 
     def _listen(self, pipe: int) -> None:
         guard = next(each for each in self._guards.values() if each.pipe == pipe)
@@ -168,11 +179,12 @@ class Agent:
 
     def _heard(self, guard: _Guard, message: dict[str, Any]) -> None:
         if "placed" in message:
-            guard.placed = True
+            guard.answered = True
             self._tell({"id": guard.order, "placed": message["placed"]})
         elif "refused" in message:
-            if not guard.placed:
-                guard.placed = True  # it has its answer
+            guard.refused = True
+            if not guard.answered:
+                guard.answered = True
                 self._tell({"id": guard.order, "error": message["refused"], "gone": message["gone"]})
         else:
             guard.ended = message
@@ -199,7 +211,7 @@ class Agent:
                 guard.ended = {"ended": f"its guard ended with {code}", "left": undo(entry)}
                 if not guard.ended["left"]:
                     self._registry.remove(injection.id)
-        if not guard.placed:
+        if not guard.answered:
             self._tell({"id": guard.order, "error": f"its guard ended with {code}", "gone": False})
         ended = guard.ended or {"ended": f"its guard ended with {code}"}
         self._tell({"event": "ended", "injection": injection.id, **ended})

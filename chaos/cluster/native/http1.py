@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 LARGEST_HEAD: Final = 1 << 16  #: bytes; also of a line between chunks
 _PIECE: Final = 1 << 16
 _REQUEST: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} \S+ HTTP/1\.[01]\r\n")
-_METHOD: Final = re.compile(rb"[A-Z]{1,32}( .*)?", re.DOTALL)
+_BEGINNING: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(\Z| )")  #: of a request that has not wholly come yet
 #: how a body ends: after so many bytes, with its last chunk, or with the connection
 Body: TypeAlias = int | Literal["chunked", "close"]
 
@@ -116,7 +116,7 @@ class Source:
     async def is_http(self) -> bool:
         """The first bytes are the beginning of a request of HTTP/1; they stay here. True when nothing came at all."""
         while b"\r\n" not in self._buffer:
-            if not _METHOD.match(self._buffer or b"G") or len(self._buffer) > LARGEST_HEAD:
+            if not _BEGINNING.match(self._buffer or b"G") or len(self._buffer) > LARGEST_HEAD:
                 return False
             if not await self._more():
                 return not self._buffer

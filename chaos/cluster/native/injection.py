@@ -49,13 +49,13 @@ class Injection:
 
     @property
     def mark(self) -> str:
-        """What tells its rules and processes from all others.
+        """What tells its rules and processes from all others, and how to undo it.
 
         >>> told = {"id": "f1.0", "group": "f1", "owner": "d7", "kind": "freeze", "pod": "a", "uid": "", "seconds": 1}
         >>> Injection.of({**told, "container_id": "", "parameters": {}}).mark
-        'rolloutlab/d7/f1.0'
+        'rolloutlab/d7/f1.0/freeze'
         """
-        return f"{PREFIX}{self.owner}/{self.id}"
+        return f"{PREFIX}{self.owner}/{self.id}/{self.kind}"
 
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""

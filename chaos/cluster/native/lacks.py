@@ -13,7 +13,7 @@ _PROGRAMS: Final = {
     "packet_delay": ("nsenter", "iptables"),
     "http_delay": ("nsenter", "iptables"),
     "http_abort": ("nsenter", "iptables"),
-    "bandwidth": ("nsenter", "tc", "ip"),
+    "bandwidth": ("nsenter", "iptables", "tc", "ip"),
     "cpu_stress": ("stress-ng",),
     "memory_stress": ("stress-ng",),
 }

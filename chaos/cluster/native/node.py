@@ -16,6 +16,7 @@ from typing import Final
 
 IP: Final = "10.80.0.1"  #: of the node, in its own network; the same in every node
 GATEWAY_PORT: Final = 8000  #: of the router, on the node
+ROUTER_METRICS_PORT: Final = 8082
 PROMETHEUS_PORT: Final = 9090
 CONTEXT: Final = "rolloutlab-native"  #: in the kubeconfig
 GATEWAY: Final = ("rolloutlab-system", "rolloutlab")  #: namespace and name

@@ -18,6 +18,8 @@ from chaos.cluster.native.injection import RefusedError
 PROC: Final = Path("/proc")
 CGROUPS: Final = Path("/sys/fs/cgroup")
 _CONTAINER_ID: Final = re.compile(r"[0-9a-f]{12,64}")
+#: a pod of this node's own kubelet: a node that runs inside of this one, as a kind node does, has its own further down
+_OWN_POD: Final = re.compile(r":/kube[^/\n]*/[^\n]*pod[0-9a-f]")
 _UID: Final = re.compile(r"[0-9a-f]{8}[0-9a-f_-]{4,28}")
 
 
@@ -34,14 +36,20 @@ def of_pod(uid: str) -> list[int]:
 
 
 def of_pods() -> dict[int, int]:
-    """One process of each network namespace that pods have: by the namespace's number."""
+    """One process of each network namespace that pods of this node have: by the namespace's number."""
     found: dict[int, int] = {}
     for pid, text in _cgroups_of_all():
-        if "kubepods" in text:
+        if _OWN_POD.search(text):
             with contextlib.suppress(OSError):
                 found.setdefault(network(pid), pid)
-    found.pop(network(1), None)
-    return found
+    return {number: pid for number, pid in found.items() if number not in of_node()}
+
+
+def is_of_pod(pid: int) -> bool:
+    """It is a member of a cgroup of a pod of this node."""
+    with contextlib.suppress(OSError):
+        return _OWN_POD.search((PROC / str(pid) / "cgroup").read_text()) is not None
+    return False
 
 
 def setting(name: str) -> dict[int, str]:
@@ -82,6 +90,14 @@ def network(pid: int) -> int:
     return (PROC / str(pid) / "ns" / "net").stat().st_ino
 
 
+def of_node() -> set[int]:
+    """The networks that are no pod's own: this process's, and that of the first process where it may be looked at."""
+    found = {network(os.getpid())}
+    with contextlib.suppress(OSError):
+        found.add(network(1))
+    return found
+
+
 def pod_network(uid: str) -> int:
     """A process in the pod's network namespace.
 
@@ -92,7 +108,7 @@ def pod_network(uid: str) -> int:
     if not pids:
         raise RefusedError(f"no process of pod {uid} runs on this node", gone=True)
     try:
-        if network(pids[0]) == network(1):
+        if network(pids[0]) in of_node():
             raise RefusedError(f"pod {uid} has the network of its node: a fault there would hit the whole node")
     except OSError:
         raise RefusedError(f"pod {uid} has just ended", gone=True) from None

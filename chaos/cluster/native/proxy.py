@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import http
 import random
+import socket
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,6 +51,14 @@ class HttpFault:
         phrase = next((each.phrase for each in http.HTTPStatus if each == self.abort_status), "Injected")
         lines = [f"HTTP/1.1 {self.abort_status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection as the kernel does for a server that has died: not to be mistaken for the end of an answer."""
+    if (open_socket := writer.get_extra_info("socket")) is not None:
+        with contextlib.suppress(OSError):
+            open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 class Proxy:
@@ -115,6 +125,6 @@ class Proxy:
         try:
             await relay.serve(self.judge)
         except (OSError, NotHttpError, asyncio.CancelledError):
-            writer.transport.abort()  # as a server that failed would
+            _reset(writer)
         finally:
             relay.close()

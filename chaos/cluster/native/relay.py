@@ -29,6 +29,7 @@ class Relay:
         self._app: Source | None = None
         self._app_writer: asyncio.StreamWriter | None = None
         self._answer: asyncio.Task[Head | None] | None = None  #: the next head of the application
+        self._over = asyncio.create_task(_wait_for(ending))
 
     async def serve(self, judge: Judge) -> None:
         """Serve the client to the end of its connection.
@@ -49,22 +50,21 @@ class Relay:
 
     def close(self) -> None:
         """Let go of both connections."""
+        self._over.cancel()
         self._disconnect()
         self._writer.close()
 
     async def _next(self) -> Head | None:
         """The next request; None when either side has closed, or the fault is over and nothing comes any more."""
         asked = asyncio.create_task(self._client.head())
-        ending = asyncio.create_task(self._ending.wait())
         try:
-            others = {ending} if self._answer is None else {ending, self._answer}
+            others = {self._over} if self._answer is None else {self._over, self._answer}
             await asyncio.wait({asked, *others}, return_when=asyncio.FIRST_COMPLETED)
-            if not asked.done() and ending.done():
+            if not asked.done() and self._over.done():
                 await asyncio.wait({asked}, timeout=IDLE_SECONDS)
             return await asked if asked.done() else None
         finally:
             asked.cancel()
-            ending.cancel()
 
     async def _fail(self, request: Head, answer: bytes, keep: bool) -> bool:
         """Answer without the application; false when the connection ends with that."""
@@ -78,7 +78,8 @@ class Relay:
         """Let the application answer; false when the connection ends with that."""
         app, to = await self._connected()
         to.write(request.raw)
-        sending = asyncio.create_task(self._client.copy(request_body(request), to))
+        sent = request_body(request)
+        sending = asyncio.create_task(self._client.copy(sent, to)) if sent else None
         try:
             answer = await self._answer_of(app)
             if answer.status == 101:
@@ -90,15 +91,17 @@ class Relay:
             body = response_body(answer, request.method)
             await app.copy(body, self._writer)
             await self._writer.drain()
-            keep = request.keeps and answer.keeps and body != "close" and not ending and sending.done()
+            keep = request.keeps and answer.keeps and body != "close" and not ending
+            if sending is not None:
+                keep = keep and sending.done() and sending.exception() is None
             if keep:
-                sending.result()
                 self._answer = asyncio.create_task(app.head())
             return keep
         finally:
-            sending.cancel()
-            with contextlib.suppress(OSError, NotHttpError, asyncio.CancelledError):
-                await sending
+            if sending is not None:
+                sending.cancel()
+                with contextlib.suppress(OSError, NotHttpError, asyncio.CancelledError):
+                    await sending
 
     async def _answer_of(self, app: Source) -> Head:
         """The answer of the application, after all that it says in between (100 Continue)."""
@@ -139,18 +142,17 @@ class Relay:
             asyncio.create_task(_pour(self._client, self._app_writer)),
             asyncio.create_task(_pour(self._app, self._writer)),
         ]
-        ending = asyncio.create_task(_wait_for(self._ending))
         try:
             living = {*ways}
-            while living and not ending.done():
-                done, _ = await asyncio.wait({*living, ending}, return_when=asyncio.FIRST_COMPLETED)
+            while living and not self._over.done():
+                done, _ = await asyncio.wait({*living, self._over}, return_when=asyncio.FIRST_COMPLETED)
                 living -= done
             if living:
                 await asyncio.wait(living, timeout=END_SECONDS)
         finally:
-            for each in (*ways, ending):
+            for each in ways:
                 each.cancel()
-            await asyncio.gather(*ways, ending, return_exceptions=True)
+            await asyncio.gather(*ways, return_exceptions=True)
 
 
 async def _wait_for(event: asyncio.Event) -> None:

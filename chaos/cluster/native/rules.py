@@ -10,7 +10,7 @@ from typing import Final
 
 from chaos.cluster.native.injection import PREFIX, RefusedError
 
-HANDLE: Final = "7a17:"  #: of our queueing disciplines, which cannot bear a comment
+HANDLE: Final = "7a17:"  #: of our queueing disciplines
 FAMILIES: Final = ("iptables", "ip6tables")
 _SECONDS: Final = 10.0  #: that one program may take
 
@@ -122,8 +122,11 @@ def is_marked(found: str, mark: str) -> bool:
     return found == mark or (mark.endswith("/") and found.startswith(mark))
 
 
-def shape(pid: int, rate_kbit_per_second: int) -> None:
-    """Limit what it sends; RefusedError when somebody else has shaped it already."""
+def shape(pid: int, mark: str, rate_kbit_per_second: int) -> None:
+    """Limit what it sends; RefusedError when somebody else has shaped it already.
+
+    A queueing discipline cannot bear a mark, so a rule that does nothing bears it.
+    """
     device, there = _device(pid), within(pid, "tc", "qdisc", "show")
     for line in there.splitlines():
         words = line.split()
@@ -132,6 +135,7 @@ def shape(pid: int, rate_kbit_per_second: int) -> None:
     # The burst is one full packet, or what the rate brings in 10 ms; larger ones are cut by the kernel.
     burst = max(1600, round(rate_kbit_per_second * 1000 / 8 / 100))
     rate = ["rate", f"{rate_kbit_per_second}kbit", "burst", str(burst), "latency", "5s"]
+    place(pid, [_rule("filter", "OUTPUT", mark=mark, target=[])])
     within(pid, "tc", "qdisc", "add", "dev", device, "root", "handle", HANDLE, "tbf", *rate)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from chaos.cluster.native import processes, rules, stress
 from chaos.cluster.native.injection import MARK, PREFIX, RefusedError
 from chaos.cluster.native.registry import Entry, Registry
-from chaos.cluster.native.undo import undo
+from chaos.cluster.native.undo import of_rules, undo
 
 _SECONDS: Final = 6.0  #: that a guard may take to undo
 
@@ -22,9 +22,16 @@ def sweep(registry: Registry, owner: str | None) -> tuple[list[str], list[str]]:
     Returns:
         What was taken back, and what could not be, in words.
     """
+    done, left = by_registry(registry, owner)
+    found, trouble = _look(registry, owner)
+    return done + found, left + trouble
+
+
+def by_registry(registry: Registry, owner: str | None, group: str | None = None) -> tuple[list[str], list[str]]:
+    """As `sweep`, of what was written down; of one group only where it is given."""
     done: list[str] = []
     left: list[str] = []
-    for entry in registry.entries(owner):
+    for entry in registry.entries(owner, group):
         if owner is None and entry.guarded and time.time() < entry.expires:
             continue
         told = f"{entry.injection.kind} in pod {entry.injection.pod}"
@@ -34,8 +41,7 @@ def sweep(registry: Registry, owner: str | None) -> tuple[list[str], list[str]]:
         else:
             registry.remove(entry.injection.id)
             done.append(told)
-    found, trouble = _look(registry, owner)
-    return done + found, left + trouble
+    return done, left
 
 
 def _end_guard(entry: Entry) -> list[str]:
@@ -54,17 +60,15 @@ def _look(registry: Registry, owner: str | None) -> tuple[list[str], list[str]]:
     """Look for rules and processes of ours that no entry speaks of."""
     done, left = [], []
     mine = f"{PREFIX}{owner}/" if owner is not None else PREFIX
-    for number, pid in processes.of_pods().items():
+    for pid in processes.of_pods().values():
         try:
             for mark in rules.marks(pid, mine):
                 if not _known(registry, mark):
-                    done += rules.remove(pid, mark)
-            if rules.is_shaped(pid) and not _known_limit(registry, number):
-                done += rules.unshape(pid)
+                    done += of_rules(pid, mark)
         except (RefusedError, OSError) as error:
             if processes.started(pid) is not None:
                 left.append(str(error))
-    for mark in set(processes.setting(MARK).values()):
+    for mark in {mark for pid, mark in processes.setting(MARK).items() if processes.is_of_pod(pid)}:
         if rules.is_marked(mark, mine) and not _known(registry, mark):
             trouble = stress.kill(mark)
             left += trouble
@@ -72,14 +76,6 @@ def _look(registry: Registry, owner: str | None) -> tuple[list[str], list[str]]:
     return done, left
 
 
-# Asked only after something was found: what comes in between was written down before it was put in place.
-
-
 def _known(registry: Registry, mark: str) -> bool:
+    """Asked after something was found: whatever comes in between was written down before it was put in place."""
     return any(each.injection.mark == mark for each in registry.entries())
-
-
-def _known_limit(registry: Registry, network: int) -> bool:
-    uids = [each.injection.uid for each in registry.entries() if each.injection.kind == "bandwidth"]
-    pids = [processes.of_pod(uid) for uid in uids]
-    return any(processes.network(each[0]) == network for each in pids if each)

@@ -8,7 +8,12 @@ from chaos.cluster.native import freezer, processes, rules, stress
 from chaos.cluster.native.injection import RefusedError
 from chaos.cluster.native.registry import Entry
 
-_BY_RULES = ("partition", "packet_loss", "packet_delay", "http_delay", "http_abort")
+
+def of_rules(pid: int, mark: str) -> list[str]:
+    """Undo what is in place in the network of a process under a mark; what was done, in words."""
+    if mark.endswith("/bandwidth"):
+        return rules.unshape(pid) + rules.remove(pid, mark)
+    return rules.remove(pid, mark)
 
 
 def undo(entry: Entry) -> list[str]:
@@ -23,10 +28,7 @@ def undo(entry: Entry) -> list[str]:
         pids = processes.of_pod(injection.uid)
         if not pids:
             return []  # the network has gone with its pod
-        if injection.kind == "bandwidth":
-            rules.unshape(pids[0])
-        elif injection.kind in _BY_RULES:
-            rules.remove(pids[0], injection.mark)
+        of_rules(pids[0], injection.mark)
     except (RefusedError, OSError) as error:
         if processes.of_pod(injection.uid):
             return [f"{injection.kind} in pod {injection.pod}: {error}"]

@@ -308,12 +308,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.close_connection = True
-        with contextlib.suppress(OSError):
+        try:
             while not api.trouble.closed.is_set() and time.monotonic() < end:
                 if api.trouble.silent.is_set():  # the wire is cut: nothing comes any more, not even the end
                     api.trouble.closed.wait()
-                    return
+                    break
                 with store.lock:
                     if since < store.oldest:
                         gone = Refused(410, "Expired", f"too old resource version: {since} ({store.oldest})")
@@ -330,6 +329,8 @@ class _Handler(BaseHTTPRequestHandler):
                 mark = {"kind": kind.kind, "metadata": {"resourceVersion": str(since)}}
                 self._chunk({"type": "BOOKMARK", "object": mark})
             self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.close_connection = True  # whoever listened is gone
 
     def _chunk(self, event: Object) -> None:
         line = json.dumps(event).encode() + b"\n"

@@ -39,6 +39,8 @@ class Replace:
             one_of("replace.method", self.method, _METHODS)
         if self.code is not None:
             number("replace.code", self.code, *_CODES)
+        if self.body == b"":
+            raise ValueError("replace.body cannot be empty: the API server takes no empty text for bytes")
         if not self.spec():
             raise ValueError("replace replaces nothing: give path, method, code, body, queries or headers")
 

@@ -47,7 +47,7 @@ class Schedule:
         one_of("concurrency", self.concurrency, ("Forbid", "Allow"))
         number("history_limit", self.history_limit, 1)
         if self.starting_deadline_seconds is not None:
-            number("starting_deadline_seconds", self.starting_deadline_seconds, 0)
+            number("starting_deadline_seconds", self.starting_deadline_seconds, 1)
         if isinstance(self.item, Schedule):
             raise ValueError("a schedule of a schedule is not a thing")
 

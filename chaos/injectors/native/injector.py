@@ -135,8 +135,9 @@ class NativeInjector:
     async def sweep(self) -> list[str]:
         """See `FaultInjector`."""
         if self._fault.kind in _BY_API:
+            await self.recover()
             return [f"pod_failure: {name}" for name in await self._bearers()]
-        _, left = await self._link.sweep(self._settings.owner)
+        _, left = await self._link.sweep(self._settings.owner, self._group)
         return left
 
     def capabilities(self) -> frozenset[str]:

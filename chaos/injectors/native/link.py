@@ -40,34 +40,35 @@ class AgentLink:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ended: dict[str, Callable[[str, dict[str, Any]], None]] = {}
         self._last_words: deque[str] = deque(maxlen=5)
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._same_clock = False
         self.lacks: dict[str, str] = {}
 
     async def start(self) -> None:
         """Have an agent; WorldError when there is none to be had."""
-        async with self._starting:
-            if self._process is not None and self._process.returncode is None and self._reading:
-                return
-            await self._reap()
-            argv = self._node.argv(["agent"])
-            pipe = asyncio.subprocess.PIPE
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    *argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-                )
-            except OSError as error:
-                raise WorldError(f"the agent on the node cannot be started: {argv[0]}: {error.strerror}") from None
-            up: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-            self._answers[0] = up
-            self._reading = [asyncio.create_task(self._listen()), asyncio.create_task(self._overhear())]
-            try:
-                async with asyncio.timeout(_START_SECONDS):
-                    told = await up
-            except TimeoutError:
-                raise WorldError(f"the agent on the node says nothing within {_START_SECONDS:g} s") from None
-            self.lacks = told["lacks"]
-            self._same_clock = told["boot"] == boot()
+        if self._starting is None or (self._starting.done() and self.lost):
+            self._starting = asyncio.create_task(self._start())
+        await asyncio.shield(self._starting)  # who is cancelled here must not leave half an agent
+
+    async def _start(self) -> None:
+        await self._reap()
+        argv, pipe = self._node.argv(["agent"]), asyncio.subprocess.PIPE
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+            )
+        except OSError as error:
+            raise WorldError(f"the agent on the node cannot be started: {argv[0]}: {error.strerror}") from None
+        up: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[0] = up
+        self._reading = [asyncio.create_task(self._listen()), asyncio.create_task(self._overhear())]
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                told = await up
+        except TimeoutError:
+            raise WorldError(f"the agent on the node says nothing within {_START_SECONDS:g} s") from None
+        self.lacks = told["lacks"]
+        self._same_clock = told["boot"] == boot()
 
     def on_end(self, group: str, call: Callable[[str, dict[str, Any]], None]) -> None:
         """Be told when an injection of a group ends: its id (empty: all of them, with the agent), and why."""
@@ -88,6 +89,7 @@ class AgentLink:
 
     async def undo(self, group: str) -> list[str]:
         """Take all injections of a group back, also those on their way; what could not be, in words."""
+        await self._settle()
         if not self.lost:
             left: list[str] = (await self._ask({"op": "undo", "group": group}))["left"]
             return left
@@ -100,10 +102,10 @@ class AgentLink:
         pods: list[str] = (await self._ask({"op": "borne", "group": group}))["pods"]
         return pods
 
-    async def sweep(self, owner: str | None) -> tuple[list[str], list[str]]:
-        """Take back what anybody has left on the node for an owner; see `chaos.cluster.native.sweeping.sweep`."""
+    async def sweep(self, owner: str | None, group: str | None = None) -> tuple[list[str], list[str]]:
+        """Take back what anybody has left on the node for an owner; see `chaos.cluster.native.sweeping`."""
         await self.start()
-        told = await self._ask({"op": "sweep", "owner": owner})
+        told = await self._ask({"op": "sweep", "owner": owner, "group": group})
         return told["done"], told["left"]
 
     @property
@@ -113,6 +115,7 @@ class AgentLink:
 
     async def close(self) -> None:
         """Let the agent take everything back and end; WorldError when it does not."""
+        await self._settle()
         if self._process is not None:
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -127,6 +130,13 @@ class AgentLink:
                     "the agent on the node did not end; `rolloutlab sweep` looks for what it left"
                 ) from None
             await self._reap()
+
+    async def _settle(self) -> None:
+        """Wait for the end of a start."""
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
+            if not self._starting.cancelled():
+                self._starting.exception()  # looked at: whoever wanted the agent has heard of it
 
     # -- the pipe -------------------------------------------------------------------------------------------------
 

@@ -185,6 +185,15 @@ async def ask_on(host: str, path: str = "/", *, count: int, timeout_seconds: flo
         client.close()
 
 
+async def ask_steadily(host: str, *, per_second: float, seconds: float) -> list[Answer]:
+    """Requests over a new connection each, whether the earlier ones are answered or not: what users see."""
+    asked = []
+    for _ in range(round(per_second * seconds)):
+        asked.append(asyncio.create_task(Client(host).ask(timeout_seconds=20, keep=False)))
+        await asyncio.sleep(1 / per_second)
+    return await asyncio.gather(*asked)
+
+
 def traces(pods: Sequence[Pod]) -> list[str]:
     """Everything of ours that is in place in pods or works for them, in words; empty when nothing is left."""
     found = []
@@ -202,12 +211,15 @@ def traces(pods: Sequence[Pod]) -> list[str]:
 
 
 def network(pod: Pod) -> dict[str, Any]:
-    """The network of a pod as it is: rules, queueing, addresses and routes, to compare before and after."""
-    pid = processes.of_pod(pod.uid)[0]
+    """The network of a pod as it is: rules, queueing, addresses and routes. Empty when it is gone."""
+    pids = processes.of_pod(pod.uid)
+    if not pids:
+        return {}
+    pid = pids[0]
     saved = [line for each in rules.families() for line in rules.within(pid, f"{each}-save").splitlines()]
     return {
         "rules": [line for line in saved if line.startswith("-A")],
         "queueing": rules.within(pid, "tc", "qdisc", "show"),
-        "links": rules.within(pid, "ip", "-o", "address").split(),
+        "links": [line.split()[1:4] for line in rules.within(pid, "ip", "-o", "address").splitlines()],
         "routes": rules.within(pid, "ip", "route"),
     }

@@ -44,6 +44,10 @@ def test_the_state_is_where_the_scripts_have_it(tmp_path: Path) -> None:
         assert found == said, environment
 
 
+def _says(pid: int, last: str) -> bool:
+    return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")[-1] == last
+
+
 @pytest.fixture
 def standing(tmp_path: Path) -> Iterator[tuple[Path, int, int]]:
     """A folder, an outer process, and its child whose last word is the folder: what up.sh leaves behind."""
@@ -56,7 +60,7 @@ def standing(tmp_path: Path) -> Iterator[tuple[Path, int, int]]:
     (folder / "ready").touch()
     children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
     end = time.monotonic() + 20
-    while not (first := children.read_text().split()) or b"sleep" not in Path(f"/proc/{first[0]}/cmdline").read_bytes():
+    while not (first := children.read_text().split()) or not _says(int(first[0]), str(folder)):  # forked, and executed
         assert time.monotonic() < end
         time.sleep(0.01)
     try:

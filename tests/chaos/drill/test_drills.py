@@ -46,6 +46,7 @@ def run(state: Path, strategy: str = "canary", *, overrides: dict[str, Any] | No
     """One drill, which leaves nothing but its journal and its result."""
     result = drill(plan(state, strategy, overrides=overrides, **more))
     nothing_left(state)
+    not_late(result)
     return result
 
 
@@ -74,9 +75,15 @@ def _parent(pid: int) -> int:
 
 
 def not_late(result: DrillResult) -> None:
-    """A machine that is too busy to send requests in time measures nothing; the drill says so, and so does the test."""
-    if result.verdict.word is Word.INCONCLUSIVE and "the generator was late" in result.verdict.reasons[0]:
-        pytest.skip(f"the machine is too busy for drills: {result.verdict.reasons[0]}")
+    """A machine that is too busy to send requests in time measures nothing; the drill says so, and so does the test.
+
+    A baseline that is refused is that, too, when the generator itself was late in it; else it is a failure.
+    """
+    reason = next(iter(result.verdict.reasons), "")
+    lag = ((result.load or {}).get("lag_seconds") or {}).get("p99") or 0.0
+    refused = result.verdict.word is Word.REFUSED and reason.startswith("steady state") and lag > 0.1
+    if refused or (result.verdict.word is Word.INCONCLUSIVE and "the generator was late" in reason):
+        pytest.skip(f"the machine is too busy for drills: {reason} (p99 of the generator's lag {lag:.3f} s)")
 
 
 def test_errors_are_detected_and_users_see_the_last_of_them_within_a_second(tmp_path: Path) -> None:
@@ -84,7 +91,8 @@ def test_errors_are_detected_and_users_see_the_last_of_them_within_a_second(tmp_
     result = drill(plan(tmp_path), tell=happened.append)
     nothing_left(tmp_path)
     not_late(result)
-    assert (result.verdict.word, result.exit_code, result.outcome) == (Word.PASS, 0, "rolled_back")
+    came_to = (result.verdict.word, result.exit_code, result.outcome)
+    assert came_to == (Word.PASS, 0, "rolled_back"), result.verdict.reasons
     assert result.effect_verified is True
     told = result.timeline
     there = told.moments()
@@ -130,17 +138,28 @@ def test_a_good_release_is_promoted(tmp_path: Path) -> None:
         }
     ]
     good = run(tmp_path, overrides={"release.bad": 0, "expect": expect})
-    not_late(good)
-    assert (good.verdict.word, good.exit_code, good.outcome) == (Word.PASS, 0, "promoted")
+    assert (good.verdict.word, good.exit_code, good.outcome) == (Word.PASS, 0, "promoted"), good.verdict.reasons
     assert (good.effect_verified, good.row["detection_seconds"], good.timeline.t1) == (None, None, None)
+
+
+@pytest.mark.slow
+def test_a_drill_until_the_horizon_measures_what_counts_until_then(tmp_path: Path) -> None:
+    result = run(tmp_path, overrides={"horizon": "80s", "expect": []}, until_horizon=True)
+    assert result.outcome == "rolled_back", result.verdict.reasons
+    by = {each.revision: each for each in result.counts}
+    assert result.row["bad_requests"] == by[""].bad > 0
+    assert result.row["pod_hours"] == pytest.approx(2 * 80 / 3600, rel=0.5), (
+        "two of the old, and two new ones for a while"
+    )
+    assert result.row["total_usd"] > 0
 
 
 @pytest.mark.slow
 def test_a_fault_that_was_taken_out_is_missed(tmp_path: Path) -> None:
     """A good drill proves nothing where a rollback is expected."""
     removed = run(tmp_path, overrides={"faults": []})
-    assert (removed.verdict.word, removed.exit_code) == (Word.INCONCLUSIVE, 5)
-    assert any("no fault acted" in reason for reason in removed.verdict.reasons) or "late" in removed.verdict.reasons[0]
+    assert (removed.verdict.word, removed.exit_code) == (Word.INCONCLUSIVE, 5), removed.verdict.reasons
+    assert any("no fault acted" in reason for reason in removed.verdict.reasons), removed.verdict.reasons
 
 
 @pytest.mark.slow
@@ -155,19 +174,22 @@ def test_an_expectation_that_is_turned_round_fails(tmp_path: Path) -> None:
         }
     ]
     result = run(tmp_path, "blue-green", overrides={"expect": inverted})
-    not_late(result)
-    assert (result.verdict.word, result.exit_code, result.outcome) == (Word.FAIL, 1, "rolled_back")
+    came_to = (result.verdict.word, result.exit_code, result.outcome)
+    assert came_to == (Word.FAIL, 1, "rolled_back"), result.verdict.reasons
 
 
-def blocked(state: Path, seconds: float, **more: Any) -> tuple[DrillResult, list[int]]:
-    """A drill whose event loop stands still for a while, from the first weight on; the processes at the end of that."""
+def blocked(state: Path, **more: Any) -> tuple[DrillResult, list[int]]:
+    """A drill whose event loop stands still from the first weight on, until its processes have gone or a minute has.
+
+    Those that are left at the end of that; this one, when no weight came.
+    """
     made = plan(state, **more)
     there = Run.create(state)
     alive: list[int] = [os.getpid()]
 
     def tell(happening: Happening) -> None:
         if happening.kind == "weight_effective" and happening.facts["weight"] > 0:
-            time.sleep(seconds)
+            eventually(lambda: there.processes() == [], 60.0)
             alive[:] = there.processes()
 
     async def main() -> DrillResult:
@@ -178,22 +200,25 @@ def blocked(state: Path, seconds: float, **more: Any) -> tuple[DrillResult, list
 
 
 def test_a_guard_ends_the_processes_of_a_drill_whose_event_loop_hangs(tmp_path: Path) -> None:
-    # the healthy service fails once in a thousand requests: three of sixty are not by chance
-    limits = Limits(error_ratio=0.05, window_seconds=2.0, fewest_requests=60, react_seconds=0.5)
-    everywhere = {"faults": [{"kind": "error_ratio", "ratio": "60%", "on": "canary"}]}
-    result, alive = blocked(tmp_path, 5.0, overrides=everywhere, limits=limits)
+    # nine in ten of the canary's 40 % are 36 %
+    limits = Limits(error_ratio=0.2, window_seconds=2.0, fewest_requests=60, react_seconds=0.5)
+    most = {"faults": [{"kind": "error_ratio", "ratio": "90%", "on": "canary"}]}
+    result, alive = blocked(tmp_path, overrides=most, limits=limits)
     nothing_left(tmp_path)
-    assert alive == [], "they were ended while the loop stood still"
+    not_late(result)
+    assert alive == [], ("they were ended while the loop stood still", result.verdict.reasons)
     assert (result.verdict.word, result.exit_code) == (Word.INCONCLUSIVE, 5)
     assert "guard error ratio" in result.verdict.reasons[0]
     assert any("the event loop hung" in reason for reason in result.verdict.reasons)
 
 
 def test_a_guard_takes_the_rollout_back(tmp_path: Path) -> None:
-    limits = Limits(error_ratio=0.05, window_seconds=2.0, fewest_requests=60)
+    limits = Limits(error_ratio=0.2, window_seconds=2.0, fewest_requests=60)
     result = run(tmp_path, overrides={"faults": [{"kind": "error_ratio", "ratio": "90%"}]}, limits=limits)
-    assert (result.verdict.word, result.exit_code, result.outcome) == (Word.INCONCLUSIVE, 5, "rolled_back")
+    came_to = (result.verdict.word, result.exit_code, result.outcome)
+    assert came_to == (Word.INCONCLUSIVE, 5, "rolled_back"), result.verdict.reasons
     assert "guard error ratio" in result.verdict.reasons[0]
+    assert (result.row["detection_seconds"], result.row["decision_seconds"]) == (None, None), "not the strategy's"
 
 
 # --- from outside ------------------------------------------------------------------------------------------------
@@ -346,9 +371,27 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 def test_faults_bite_in_traffic_and_strategies_do_what_they_do(tmp_path: Path, case: str) -> None:
     overrides, more, outcome = CASES[case]
     result = run(tmp_path, overrides={"expect": [], **overrides}, **more)
-    not_late(result)
     assert result.effect_verified is True, [each.reason for each in result.faults]
     assert result.outcome == outcome, result.reason
+    assert result.left == ()
+
+
+#: the usual chaos tests: what a blue-green with looks takes back, a rolling update that nobody looks at promotes
+HARMS: dict[str, dict[str, Any]] = {
+    "errors": ERRORS,
+    "latency": {"kind": "added_latency", "add": "2s"},
+    "leak": {"kind": "memory_leak", "mibPerRequest": 2},
+    "pool": {"kind": "pool_leak", "perRequest": "50%"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "outcome"), [("blue-green", "rolled_back"), ("rolling", "promoted")])
+@pytest.mark.parametrize("harm", HARMS)
+def test_blue_green_takes_back_what_rolling_promotes(tmp_path: Path, harm: str, strategy: str, outcome: str) -> None:
+    result = run(tmp_path, strategy, overrides={"expect": [], "faults": [HARMS[harm]], "service.threads": 500})
+    assert result.effect_verified is True, [each.reason for each in result.faults]
+    assert result.outcome == outcome, (result.reason, result.verdict.reasons)
     assert result.left == ()
 
 

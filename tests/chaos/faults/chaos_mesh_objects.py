@@ -40,6 +40,7 @@ short = st.floats(1e-6, 3600)
 texts = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12)
 maps = st.dictionaries(texts, texts, max_size=2)
 pairs = st.lists(st.tuples(texts, texts), max_size=2).map(tuple)
+bodies = st.none() | st.binary(min_size=1)
 methods = st.sampled_from(["", "GET", "POST", "CONNECT"])
 codes = st.none() | st.integers(100, 599)
 
@@ -109,7 +110,7 @@ requests = st.builds(
     duration_seconds=seconds,
     abort=st.booleans(),
     delay_seconds=short,
-    replace=st.none() | st.builds(Replace, path=texts, method=methods, body=st.none() | st.binary(), queries=maps),
+    replace=st.none() | st.builds(Replace, path=texts, method=methods, body=bodies, queries=maps),
     patch=st.none() | st.builds(Patch, body=st.none() | maps, queries=pairs, headers=st.just((("a", "b"),))),
     path=st.sampled_from(["", "*", "/api/*"]),
     method=methods,
@@ -123,7 +124,7 @@ responses = st.builds(
     duration_seconds=seconds,
     abort=st.just(True),
     delay_seconds=st.floats(0, 3600),
-    replace=st.none() | st.builds(Replace, code=st.integers(100, 599), body=st.none() | st.binary(), headers=maps),
+    replace=st.none() | st.builds(Replace, code=st.integers(100, 599), body=bodies, headers=maps),
     patch=st.none() | st.builds(Patch, body=maps, headers=pairs),
     code=codes,
     response_headers=maps,
@@ -171,7 +172,7 @@ schedules = st.builds(
     item=faults,
     concurrency=st.sampled_from(["Forbid", "Allow"]),
     history_limit=st.integers(1, 9),
-    starting_deadline_seconds=st.none() | st.integers(0, 600),
+    starting_deadline_seconds=st.none() | st.integers(1, 600),
 )
 objects: st.SearchStrategy[Chaos] = st.one_of(faults, schedules)
 owners = st.lists(

@@ -34,9 +34,14 @@ def wrong(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
     found = [f"{path}: {value!r} is none of {schema['enum']}"] if value not in schema.get("enum", [value]) else []
     if kind == "string" and not re.search(schema.get("pattern", ""), value):
         found.append(f"{path}: {value!r} does not match {schema['pattern']}")
+    if schema.get("format") == "byte" and not re.fullmatch(
+        r"([A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2}([A-Za-z0-9+/=]=|[A-Za-z0-9+/]{2})", value
+    ):
+        found.append(f"{path}: {value!r} is no text of bytes, of which there must be one")
     if kind == "integer":
         width = _WIDTHS.get(schema.get("format", "int64"), 2**63)
-        low, high = max(schema.get("minimum", -width), -width), min(schema.get("maximum", width), width - 1)
+        least = schema.get("minimum", -width) + (schema.get("exclusiveMinimum") is True)
+        low, high = max(least, -width), min(schema.get("maximum", width), width - 1)
         found += [] if low <= value <= high else [f"{path}: {value} is not in {low}..{high}"]
     if kind == "array":
         found += [one for n, each in enumerate(value) for one in wrong(each, schema["items"], f"{path}[{n}]")]

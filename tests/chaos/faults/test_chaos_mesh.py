@@ -129,6 +129,15 @@ def test_a_delay_as_it_is_sent() -> None:
     }
 
 
+def test_the_schema_check_knows_bounds_that_are_excluded() -> None:
+    schema = schema_of("schedules")["properties"]["spec"]
+    spec = Schedule(cron="@hourly", item=delay(), starting_deadline_seconds=1).spec()
+    assert not wrong(spec, schema)
+    assert wrong({**spec, "startingDeadlineSeconds": 0}, schema) == [
+        ".startingDeadlineSeconds: 0 is not in 1..9223372036854775807"
+    ]
+
+
 def _says(chaos: Chaos, **fields: Any) -> None:
     spec = chaos.spec()
     assert {name: spec.get(name) for name in fields} == fields
@@ -246,6 +255,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "path of response": (lambda: http(side="Response", replace=Replace(path="/")), "side must be 'Request'"),
     "query of response": (lambda: http(side="Response", patch=Patch(queries=(("a", "b"),))), "side must be 'Request'"),
     "replace nothing": (lambda: Replace(), "replaces nothing"),
+    "empty body": (lambda: Replace(body=b""), "replace.body cannot be empty"),
     "patch nothing": (lambda: Patch(), "adds nothing"),
     "status": (lambda: Replace(code=99), "replace.code must be 100 or more and at most 599"),
     "stress nothing": (lambda: StressChaos(target=PODS, duration_seconds=5), "stresses nothing"),
@@ -268,6 +278,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "selector is set by the drill",
     ),
     "history": (lambda: Schedule(cron="@hourly", item=delay(), history_limit=0), "history_limit must be 1 or more"),
+    "late": (
+        lambda: Schedule(cron="@hourly", item=delay(), starting_deadline_seconds=0),
+        "starting_deadline_seconds must be 1 or more",
+    ),
     "nested": (lambda: Schedule(cron="@hourly", item=Schedule(cron="@hourly", item=delay())), "not a thing"),
     "policy": (lambda: Schedule(cron="@hourly", item=delay(), concurrency="Replace"), "known: Allow, Forbid"),  # type: ignore[arg-type]
     "no drill": (lambda: identity(drill=""), "needs the drill's id"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
+from fake_kube import FakeKube
 
+from chaos.cluster.pod import Pod
 from chaos.faults.node import NODE_FAULTS, NodeFault
 from chaos.faults.plan import FaultPlan, ProcessFault
-from chaos.injectors.chaos_mesh_faults import CAN, Around, of_node, of_scenario
+from chaos.injectors.chaos_mesh_faults import CAN, Around, injector_of, of_node, of_scenario
+from chaos.injectors.chaos_mesh_ledger import Place
 from chaos.world import WorldError
 from scenarios.schema import (
     CrashLoopFault,
@@ -160,3 +163,22 @@ def test_a_share_of_delayed_requests_is_refused() -> None:
     some = LatencyFault(kind="added_latency", add=0.4, share=0.25)
     with pytest.raises(WorldError, match="not a share of 0.25"):
         of_scenario(plan("added_latency", fault=some), AROUND)
+
+
+def test_an_injector_says_what_it_will_do_before_it_does_anything() -> None:
+    pods = [
+        Pod(name="web-1", namespace="shop", uid="1", revision="canary", running=True, ready=True),
+        Pod(name="web-2", namespace="shop", uid="2", revision="canary", running=True, ready=True),
+        Pod(name="old-1", namespace="shop", uid="3", revision="stable", running=True, ready=True),
+    ]
+    place = Place(kube=FakeKube(), namespace="shop", drill="d1", expires_at=4e9)  # type: ignore[arg-type]
+    killing = injector_of(NODE["pod_kill"], 4, AROUND, place, lambda: pods)
+    plan_of_kill = killing.plan()
+    assert (plan_of_kill.engine, plan_of_kill.revisions, plan_of_kill.pods) == ("chaos-mesh", ("canary",), ("web-1",))
+    assert plan_of_kill.what == "pod_kill by PodChaos: action=pod-kill, gracePeriod=0"
+    late = injector_of(plan("added_latency"), 0, AROUND, place, lambda: pods).plan()
+    assert late.pods == ("web-1", "web-2")
+    assert late.what.endswith("a request over a new connection is late by about twice the delay")
+    assert killing.capabilities() == CAN
+    with pytest.raises(WorldError, match="Chaos Mesh cannot do freeze"):
+        injector_of(NODE["freeze"], 0, AROUND, place, lambda: pods)

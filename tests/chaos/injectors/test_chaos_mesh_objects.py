@@ -15,6 +15,7 @@ from standin_controller import StandIn
 from chaos.cluster.kinds import CRD, NETWORK_CHAOS, POD_CHAOS, STRESS_CHAOS, Kind
 from chaos.cluster.kube import ApiError, Object
 from chaos.injectors import chaos_mesh_objects as objects
+from chaos.injectors.chaos_mesh_status import status_of
 
 
 class Bears:
@@ -90,8 +91,8 @@ def test_expired_ones_go_and_who_should_have_ended_them_is_told(kube: FakeKube) 
 
 
 def test_without_a_controller_what_expired_stays_and_is_told(kube: FakeKube) -> None:
-    fault(kube, "over", expires=time.time() - 500, duration="1s")
-    injected(kube)  # and then it died: nobody enforces the duration
+    fault(kube, "over", expires=time.time() - 500)
+    injected(kube)  # and then it died
     swept = asyncio.run(objects.sweep_expired(kube, "shop", seconds=0.3))  # type: ignore[arg-type]
     assert len(swept.left) == len(swept.late) == 1
     assert "StressChaos shop/over is deleted but held by its finalizer; web-1 under fault" in swept.left[0]
@@ -104,16 +105,14 @@ def test_abort_pauses_before_it_deletes(kube: FakeKube) -> None:
     fault(kube, "kill", POD_CHAOS, action="pod-kill")
     fault(kube, "a-users-own", drill="")
     paused: list[set[str]] = []
+    bearing: list[set[str]] = []
 
     def watch(verb: str, body: Mapping[str, Any]) -> None:
         if verb == "delete":
-            on = [
-                each
-                for kind in (STRESS_CHAOS, NETWORK_CHAOS)
-                for each in kube.store.values()
-                if each.get("spec") and each["metadata"].get("annotations", {}).get(rules.PAUSE) == "true"
-            ]
+            found = [each for each in kube.store.values() if each["metadata"].get("finalizers")]
+            on = [each for each in found if each["metadata"]["annotations"].get(rules.PAUSE) == "true"]
             paused.append({each["metadata"]["name"] for each in on})
+            bearing.append({each["metadata"]["name"] for each in found if status_of(each).bearers()})
 
     standin = injected(kube)
     kube.refuse = watch
@@ -121,6 +120,7 @@ def test_abort_pauses_before_it_deletes(kube: FakeKube) -> None:
     assert asyncio.run(objects.abort_all(kube, "shop", seconds=20)) == []  # type: ignore[arg-type]
     standin.stop()
     assert paused[0] == {"a", "b", "kill"}
+    assert bearing[0] == {"kill", "a-users-own"}  # a kill has no end
     assert names(kube) == ["a-users-own"]
 
 

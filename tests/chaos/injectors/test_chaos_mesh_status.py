@@ -48,6 +48,7 @@ PEER = record("Not Injected", id="shop/old-1", selectorKey=".Target")
         (found(record("Not Injected", id="shop/gone"), true=("Selected",)), False, "the only one is gone"),
         (found(true=("AllInjected", "AllRecovered")), False, "AllInjected of nobody: nothing was selected"),
         (found(true=TRUE), False, "no records"),
+        (found(BEARS, true=("AllInjected",)), False, "the condition is still that of nobody"),
         (found(BEARS, true=TRUE, phase="Stop"), False, "it is being taken back"),
         (found(BEARS, PEER, true=("Selected",)), False, "the peers have no rules yet"),
         (found(record("Injected", (1, 0), id="shop/killed"), true=TRUE), True, "a kill whose pod is gone"),

@@ -26,9 +26,13 @@ Ask = Callable[..., Awaitable[Counter[tuple[int, str | None]]]]
 SIX_SIGMA = 6.0  #: of a binomial count: less than once in 10^8 runs
 
 
+SERVED: Counter[str] = Counter()  #: requests that each back end has got, in this process
+
+
 @asynccontextmanager
 async def back_end(name: str) -> AsyncIterator[int]:
     async def answer(request: web.Request) -> web.Response:
+        SERVED[name] += 1
         return web.Response(text=name, headers={"x-version": name})
 
     app = web.Application()
@@ -114,6 +118,26 @@ def test_headers_and_cookies_choose_a_revision(tmp_path: Path) -> None:
         assert await ask(5, headers={"cookie": "a=1; rev.1=a+b; c=2"}) == {(200, "canary"): 5}
         assert await ask(5, headers={"cookie": "rev.1=a+bc"}) == {(200, "stable"): 5}
         assert await ask(5, headers={"cookie": "revx1=aab"}) == {(200, "stable"): 5}, "no regular expression"
+
+    routed(tmp_path, work)
+
+
+def test_a_mirror_gives_the_canary_a_copy_that_no_user_sees(tmp_path: Path) -> None:
+    async def work(envoy: Envoy, ask: Ask) -> None:
+        SERVED.clear()
+        assert await ask(20) == {(200, "stable"): 20}
+        assert SERVED == {"v1": 20}
+        await envoy.set_routes(mirror_ratio=1.0)
+        SERVED.clear()
+        assert await ask(50) == {(200, "stable"): 50}
+        while SERVED["v2"] < 50:
+            await asyncio.sleep(0.01)
+        assert SERVED == {"v1": 50, "v2": 50}
+        await envoy.set_routes(mirror_ratio=0.3)
+        SERVED.clear()
+        await ask(600)
+        await envoy.set_routes(mirror_ratio=0.0)
+        assert near(SERVED["v2"], 600, 0.3)
 
     routed(tmp_path, work)
 

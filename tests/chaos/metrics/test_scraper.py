@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chaos.clock import LiveClock
 from chaos.metrics import scraper, store
-from chaos.metrics.answers import answer, text_of
+from chaos.metrics.answers import ENVOY, answer, text_of
 from chaos.metrics.scraper import Scraper, Target, samples
 from chaos.metrics.store import Full, LiveStore
 from scenarios.schema import Metrics
@@ -103,7 +103,7 @@ def test_a_latency_is_read_from_the_application(tmp_path: Path) -> None:
 @pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize("revision", ["canary", "stable", "all"])
 def test_every_typed_question_is_valid_promql(quantity: str, revision: str) -> None:
-    parse(text_of(Query(quantity=quantity, revision=revision, window_seconds=7.5), Metrics()))
+    parse(text_of(Query(quantity=quantity, revision=revision, window_seconds=7.5), ENVOY))
 
 
 # --- the store ---------------------------------------------------------------------------------------------------

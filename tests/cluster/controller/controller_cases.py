@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, TypeAlias
 
 from ruamel.yaml import YAML
 
 FILE: Final = Path(__file__).parent / "cases.yaml"
-Template = str  #: a, b, c: the pod templates in the order in which they come
+Template: TypeAlias = str  #: a, b, c: the pod templates in the order in which they come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,6 @@ def _case(words: dict[str, Any]) -> Case:
     acts = [Act(template="b", replicas=wanted)]
     for then in words.pop("then", ()):
         when = {name: then.pop(name) for name in ("of", "available", "wanted", "wait") if name in then}
-        kind: Literal["undo", "scale", "c"]
         ((kind, value),) = then.items()
         if kind == "scale":
             wanted = value

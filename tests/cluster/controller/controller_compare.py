@@ -1,66 +1,129 @@
-"""One recording beside the models: the arithmetic step by step, and the simulated control plane as a whole."""
+"""One recording beside the models: the arithmetic step by step, and the simulated control plane as a whole.
+
+The arithmetic must explain every write. The simulated control plane, given the measured delay of each pod, must scale
+each ReplicaSet through the same sizes; a sync that saw two pods become ready at once writes once what else would be two
+writes, so sizes are compared pod by pod. Its controllers take no time, so its writes come earlier: by no more than the
+real syncs took until then, and a probe period.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from controller_cases import Case
+from controller_delays import fitted, measured
 from controller_deletions import wrong_deletions
 from controller_recording import Recording
 from controller_replay import replay
-from controller_simulate import Delays, fitted, knows, measured, recorded, simulate, units
+from controller_simulate import Simulated, knows, recorded, simulate, units
+
+SLACK_SECONDS = 1.0  #: one period of the probe, beside what the real syncs took
+
+
+class Times(NamedTuple):
+    """Seconds: the largest difference of a write's time (simulated - real), and the last write's times."""
+
+    worst: float
+    real: float
+    simulated: float
+
+    def __str__(self) -> str:
+        return f"{self.worst:+.2f} s, last write after {self.real:.2f} s, simulated {self.simulated:.2f} s"
 
 
 @dataclass(slots=True)
 class Compared:
     """Attributes:
     differences: one sentence each.
+    syncs: that wrote.
     lag: longest time from a reason to the real controller's write, seconds.
-    measured, fitted: (largest difference of a write's time, real duration, simulated duration) in seconds, with the
-        measured delay of each pod and with one fitted delay for all; None where the simulation does not know the case.
+    deletions: pairs of pods whose order of deletion was compared.
+    measured, fitted: times with the measured delay of each pod, and with one fitted delay for all; None where the
+        simulation does not know the case.
     """
 
     name: str
     differences: list[str] = field(default_factory=list)
     syncs: int = 0
-    deletions: int = 0
     lag: float = 0.0
-    measured: tuple[float, float, float] | None = None
-    fitted: tuple[float, float, float] | None = None
+    deletions: int = 0
+    measured: Times | None = None
+    fitted: Times | None = None
 
     def __str__(self) -> str:
-        parts = [f"{self.name:42} {self.syncs:3} syncs, {self.deletions:3} pairs, longest lag {self.lag:.2f} s"]
+        words = "DIFFERS" if self.differences else "equal  "
+        parts = [f"{words} {self.name:42} {self.syncs:3} syncs, longest lag {self.lag:.2f} s, {self.deletions:3} pairs"]
         for name in ("measured", "fitted"):
-            if (figures := getattr(self, name)) is not None:
-                parts.append(f"{name} {figures[0]:+.2f} ({figures[1]:.2f} real, {figures[2]:.2f} simulated)")
-        return ("DIFFERS " if self.differences else "equal   ") + ", ".join(parts)
+            if (times := getattr(self, name)) is not None:
+                parts.append(f"{name}: {times}")
+        return "; ".join(parts)
 
 
 def compare(case: Case, recording: Recording) -> Compared:
-    """Lay both models beside a recording."""
+    """Lay all models beside a recording."""
     replayed = replay(case, recording)
-    found = Compared(case.name, replayed.differences, replayed.syncs, max(replayed.lags, default=0.0))
+    found = Compared(case.name, replayed.differences, syncs=replayed.syncs)
+    found.lag = max((lag for _, lag in replayed.lags), default=0.0)
     found.deletions, wrong = wrong_deletions(recording)
     found.differences += wrong
-    if recording.sizes() != {name: size for name, size in case.ends.items() if name in recording.sizes()}:
-        found.differences.append(f"ends with {recording.sizes()}, worked out by hand: {case.ends}")
+    ends = {**dict.fromkeys(case.pods, 0), **recording.sizes()}
+    if ends != case.ends:
+        found.differences.append(f"ends with {ends}, worked out by hand: {case.ends}")
     if knows(case):
-        for name, delays in (("measured", measured(case, recording)), ("fitted", fitted(case, recording))):
-            setattr(found, name, _beside(case, recording, delays, found.differences, name))
+        ran = simulate(case, measured(case, recording), recording)
+        found.differences += _other_sizes(case, recording, ran)
+        found.differences += _late(case, recording, ran, replayed.lags)
+        found.measured = _times(case, recording, ran)
+        found.fitted = _times(case, recording, simulate(case, fitted(case, recording), recording))
     return found
 
 
-def _beside(
-    case: Case, recording: Recording, delays: Delays, differences: list[str], name: str
-) -> tuple[float, float, float]:
+def _pairs(case: Case, recording: Recording, ran: Simulated) -> list[tuple[float, float]]:
+    """(simulated, real) time of each pod that is asked for or given up, of the template it belongs to."""
     begin = {"a": case.replicas, "b": 0}
-    steps, real = simulate(case, delays, recording.second), recorded(recording)
-    ours, theirs = units(steps, begin), units(real, begin)
-    worst = 0.0
-    for template in begin:
-        if [size for _, size in ours[template]] != [size for _, size in theirs[template]]:
-            differences.append(f"{name}: {template} simulated {ours[template]}, real {theirs[template]}")
-            continue
-        for (mine, _), (other, _) in zip(ours[template], theirs[template], strict=True):
-            worst = max(worst, mine - other, other - mine, key=abs) if abs(mine - other) <= abs(worst) else mine - other
-    return worst, real[-1][0] if real else 0.0, steps[-1][0] if steps else 0.0
+    ours, theirs = units(ran.steps, begin), units(recorded(recording), begin)
+    return [
+        (mine, other) for name in begin for (mine, _), (other, _) in zip(ours[name], theirs[name], strict=False)
+    ]  # fmt: skip
+
+
+def _other_sizes(case: Case, recording: Recording, ran: Simulated) -> list[str]:
+    begin = {"a": case.replicas, "b": 0}
+    ours, theirs = units(ran.steps, begin), units(recorded(recording), begin)
+    found = [
+        f"template {name} is simulated through the sizes {[size for _, size in ours[name]]}, "
+        f"really {[size for _, size in theirs[name]]}"
+        for name in begin
+        if [size for _, size in ours[name]] != [size for _, size in theirs[name]]
+    ]
+    least = least_available(recording)
+    if ran.least_available != least:
+        found.append(f"at least {ran.least_available} pods are available in the simulation, really {least}")
+    return found
+
+
+def _late(case: Case, recording: Recording, ran: Simulated, lags: list[tuple[float, float]]) -> list[str]:
+    found = []
+    for mine, real in _pairs(case, recording, ran):
+        slack = SLACK_SECONDS + sum(lag for at, lag in lags if at <= real)
+        if not -slack <= mine - real <= SLACK_SECONDS:
+            found.append(f"a write at {real:.2f} s is simulated at {mine:.2f} s, slack {slack:.2f} s")
+    return found
+
+
+def _times(case: Case, recording: Recording, ran: Simulated) -> Times:
+    worst = max((mine - other for mine, other in _pairs(case, recording, ran)), key=abs, default=0.0)
+    real = recorded(recording)
+    return Times(worst, real[-1][0] if real else 0.0, ran.steps[-1][0] if ran.steps else 0.0)
+
+
+def least_available(recording: Recording) -> int:
+    """The fewest pods that were available; what a ReplicaSet still counts beyond what it wants is on its way out."""
+    now: dict[str, int] = {}
+    least = sum(row.available for row in recording.rows if row.at == 0)
+    for row in recording.rows:
+        now[row.template] = min(row.spec, row.available)
+        if row.at > 0:
+            least = min(least, sum(now.values()))
+    return least

@@ -7,6 +7,9 @@ from controller_recording import Life, Recording
 from strategies.models.kubernetes_delete import deletion_rank
 
 APART_SECONDS = 1.0  #: what is told within this time may have been seen in either order
+EARLY_SECONDS = (
+    2.0  #: before it was heard something may have happened: it is kept in whole seconds, and told a little later
+)
 
 
 def wrong_deletions(recording: Recording) -> tuple[int, list[str]]:
@@ -24,9 +27,9 @@ def wrong_deletions(recording: Recording) -> tuple[int, list[str]]:
                 continue
             if not (_sure(gone, at) and _sure(other, at)):
                 continue
-            ranks = [(_rank(gone, when), _rank(other, when)) for when in (at - APART_SECONDS, at)]
-            pairs += all(first != last for first, last in ranks)
-            if all(first > last for first, last in ranks):
+            mine, its = _ranks(gone, at), _ranks(other, at)
+            pairs += max(mine) < min(its) or min(mine) > max(its)
+            if min(mine) > max(its):
                 found.append(f"at {at:.2f} s {gone} went before {other}")
     return pairs, found
 
@@ -42,18 +45,30 @@ def _sure(life: Life, at: float) -> bool:
     return not any(at - APART_SECONDS < when <= at and what != "ended" for when, what in life.events)
 
 
-def _rank(life: Life, at: float) -> tuple[object, ...]:
-    now = round(at * 1e6)
-    ready, runs = None, 0
+def _state(life: Life, at: float) -> tuple[int, float | None]:
+    """(containers that ran so far, since when it is ready)."""
+    runs, ready = 0, None
     for when, what in life.events:
         if when > at or what == "ended":
             break
         if what == "run":
             runs += 1
-        elif what == "ready":
-            ready = round(when * 1e6)
         else:
-            ready = None
-    return deletion_rank(
-        now, running=runs > 0, ready_us=ready, restarts=max(0, runs - 1), made_us=round(life.made * 1e6), uid=0
-    )
+            ready = when if what == "ready" else None
+    return runs, ready
+
+
+def _ranks(life: Life, at: float) -> list[tuple[bool, bool, int, int]]:
+    """Its rank if things happened when they were told, and if they did as much earlier as can be."""
+    runs, ready = _state(life, at)
+    return [
+        deletion_rank(
+            round(at * 1e6),
+            running=runs > 0,
+            ready_us=None if ready is None else round((ready - early) * 1e6),
+            restarts=max(0, runs - 1),
+            made_us=round((life.made - early) * 1e6),
+            uid=0,
+        )[:4]
+        for early in (0.0, EARLY_SECONDS)
+    ]

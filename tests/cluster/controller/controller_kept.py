@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from controller_cases import load
 from controller_recording import Recording
 from ruamel.yaml import YAML
 
@@ -28,9 +28,10 @@ def kept() -> list[Recording]:
     return [Recording.read(each) for each in YAML(typ="safe").load(FILE.read_text(encoding="utf-8"))]
 
 
-def keep(recordings: Sequence[Recording], version: str) -> None:
-    """Write recordings to the file, in place of those of the same cases."""
-    found = {each.case: each for each in (*kept(), *recordings)}
+def keep(recording: Recording, version: str) -> None:
+    """Write a recording to the file, in place of that of the same case; those of no case are dropped."""
+    known = {each.case: each for each in (*kept(), recording)}
+    found = {case.name: known[case.name] for case in load() if case.name in known}
     with FILE.open("w", encoding="utf-8") as file:
         file.write(HEADER.format(version=version.removeprefix("v")))
         for each in found.values():

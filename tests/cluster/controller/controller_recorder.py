@@ -180,7 +180,7 @@ class Recorder:
         now, wanted = self._now().get("a", (0, 0)), self.case.replicas
         return (
             now == (wanted, wanted - self.case.unready)
-            and len(self.pods) == wanted
+            and [bool(pod.run) for pod in self.pods.values()] == [True] * wanted
             and self.status.get("replicas") == wanted
             and self.status.get("availableReplicas", 0) == now[1]
         )
@@ -208,7 +208,7 @@ class Recorder:
 
     def _begin(self) -> None:
         """From here on everything counts; what is known now is how it began."""
-        old = time.monotonic() - self.zero
+        old = time.monotonic() - self.zero + 0.001  # before 0 in text as well
         for pod in self.pods.values():
             pod.life.made -= old
             pod.life.events = [(at - old, what) for at, what in pod.life.events]

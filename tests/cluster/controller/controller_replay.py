@@ -28,12 +28,12 @@ class Replayed:
     Attributes:
         differences: one sentence each; empty when the model explains every write.
         syncs: that wrote something.
-        lags: seconds from the first state of which the model makes something to the write, for each sync.
+        lags: for each sync, (when it wrote, seconds since the first state of which the model makes something).
     """
 
     differences: list[str] = field(default_factory=list)
     syncs: int = 0
-    lags: list[float] = field(default_factory=list)
+    lags: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Model:
@@ -91,7 +91,8 @@ def replay(case: Case, recording: Recording) -> Replayed:
             return found
         seen, wish, last = explained
         now = recording.wishes[wish]
-        found.lags.append(recording.rows[write].at - _first_reason(model, recording, states, (at, write), now))
+        when = recording.rows[write].at
+        found.lags.append((when, when - _first_reason(model, recording, states, (at, write), now)))
         model.wrote(states[seen], now, model.sync(states[seen], now))
         found.syncs += 1
         at = last

@@ -2,108 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller_cases import Act, Case
+from controller_delays import HORIZON_SECONDS, Delays
 from controller_recording import Recording
 
-from scenarios.schema import Scenario
-from sim.clock import FAR, Heap
-from sim.model import US, ChunkDraws, Model, PodDraws, compile_model
-from sim.pods import CANARY, STABLE
-from sim.seeds import BLOCK
+from sim.clock import Heap
+from sim.model import US
+from sim.pods import STABLE
 from sim.traffic import Arrivals
 from sim.world import SimulatedCluster
-from strategies.effects import RollTo
+from strategies.effects import Revision, RollTo
 
-REVISIONS = {"a": STABLE, "b": CANARY}
 Step = tuple[float, str, int]  #: (seconds, template, pods that it wants from now on)
-HORIZON_SECONDS = 600.0
 
 
 def knows(case: Case) -> bool:
     """Is this case one that the simulated control plane can be given? It has two templates."""
     return "c" not in case.pods
-
-
-class Delays(ChunkDraws):
-    """Start-up times that are given instead of drawn: seconds by template and ordinal, the last for all that follow."""
-
-    def __init__(self, model: Model, scheduled: dict[str, list[float]], started: dict[str, float]) -> None:
-        super().__init__(model, 0, 0)
-        self._scheduled, self._started = scheduled, started
-
-    def pods(self, revision: int, block: int) -> PodDraws:
-        """See `ChunkDraws`; one replication."""
-        template = "ab"[revision]
-        given = self._scheduled[template]
-        of = [given[min(place, len(given) - 1)] for place in range(block * BLOCK, (block + 1) * BLOCK)]
-        never = [[0] * BLOCK]
-        return PodDraws(
-            [[round(each * US) for each in of]], [[round(self._started[template] * US)] * BLOCK], never, never, None
-        )
-
-
-def fitted(case: Case, recording: Recording) -> Delays:
-    """One delay for all pods: the mean time from the write of a ReplicaSet to the start of a container.
-
-    What comes then is what the case says: the process answers after `start` seconds, and is asked each second.
-    """
-    delays = [delay for each in ("a", "b") for delay in _until(recording, each, "run") if delay < HORIZON_SECONDS]
-    mean = sum(delays) / len(delays) if delays else 0.0
-    started = {name: pods.start for name, pods in case.pods.items()}
-    return Delays(_model(case), {"a": [mean], "b": [mean]}, started)
-
-
-def measured(case: Case, recording: Recording) -> Delays:
-    """The delay of each pod, from the write of its ReplicaSet until it was ready, in the order in which pods were made."""
-    old = [0.0] * case.replicas  # these run when the rollout begins
-    delays = {each: _until(recording, each, "ready") for each in ("a", "b")}
-    return Delays(_model(case), {"a": old + delays["a"], "b": delays["b"]}, {"a": 0.0, "b": 0.0})
-
-
-def _until(recording: Recording, template: str, what: str) -> list[float]:
-    """Seconds from the write that asked for a pod until something happened to it; far away when it did not."""
-    ups = [0.0]
-    size = 0
-    for row in recording.rows:
-        if row.template == template:
-            if row.spec > size and row.at > 0:
-                ups.append(row.at)
-            size = row.spec
-    found = []
-    for life in recording.lives:
-        if life.template == template and life.made >= 0:
-            at, ended = life.first(what), life.first("ended")
-            if at is not None and ended is not None and ended < at:
-                at = None
-            asked = ups[bisect_right(ups, life.made + 0.05) - 1]  # the pod may be heard of before its ReplicaSet
-            found.append(HORIZON_SECONDS if at is None else at - asked)
-    return found
-
-
-def _model(case: Case) -> Model:
-    faults: list[dict[str, Any]] = []
-    if case.pods["b"].never:
-        faults.append({"kind": "never_ready"})
-    if case.pods["b"].crash_after:
-        faults.append({"kind": "crash_loop", "after": case.pods["b"].crash_after})
-    words = {
-        "apiVersion": "rolloutlab/v1",
-        "strategies": {"any": {}},
-        "traffic": {"rate": "1/s"},
-        "horizon": HORIZON_SECONDS,
-        "faults": faults,
-        "router": {"kind": "pods"},
-        "service": {
-            "name": "web",
-            "replicas": case.replicas,
-            "probes": {"readiness": {"periodSeconds": 1}},
-            "shutdown": {"preStop": 0, "terminationGracePeriod": 1},
-        },
-    }
-    return compile_model(Scenario.model_validate(words), ())
 
 
 class _Still:
@@ -119,43 +36,88 @@ class _Still:
         raise AssertionError("nothing is measured")
 
 
-def simulate(case: Case, delays: Delays, second: float = 0.0) -> list[Step]:
-    """What the simulated control plane writes, in order; its acts come by the same words as the real ones.
+class Simulated(NamedTuple):
+    """Writes in order, and the fewest pods that were available."""
 
-    `second` is where in a second of the wall clock the rollout begins; times count from there.
+    steps: list[Step]
+    least_available: int
+
+
+def simulate(case: Case, delays: Delays, recording: Recording) -> Simulated:
+    """What the simulated control plane writes; times count from the first act, as those of the recording.
+
+    A later act comes when it really came, or as little before or after as it must for the sizes and counts to be those
+    which it really met.
     """
-    model, clock = delays.model, Heap()
-    steps: list[Step] = []
+    run = _Run(case, delays, recording.second)
+    run.act(case.acts[0])
+    run.go(HORIZON_SECONDS)
+    for act, wish in zip(case.acts[1:], recording.wishes[1:], strict=True):
+        at = run.moment(wish.at, _met(recording, wish.at))
+        run = _Run(case, delays, recording.second)
+        run.act(case.acts[0])
+        run.go(at)
+        run.act(act)
+        run.go(HORIZON_SECONDS)
+    return Simulated(run.steps, run.world.pods.least_available)
 
-    def log(at_us: int, kind: str, who: str, what: dict[str, Any]) -> None:
+
+def _met(recording: Recording, at: float) -> tuple[tuple[int, int], ...]:
+    """(spec, available) of templates a and b."""
+    now = {row.template: (row.spec, row.available) for row in recording.rows if row.at <= at}
+    return now["a"], now.get("b", (0, 0))
+
+
+class _Run:
+    """One simulated rollout; `steps` and `states` (seconds, counts of a and b) are what happened so far."""
+
+    def __init__(self, case: Case, delays: Delays, second: float) -> None:
+        model = delays.model
+        self.case, self.second, self.clock = case, second, Heap()
+        self.steps: list[Step] = []
+        self.states: list[tuple[float, tuple[tuple[int, int], ...]]] = []
+        arrivals = Arrivals(model.law, 0.0, model.knots, model.cumulative)
+        self.world = SimulatedCluster(model, delays, 0, self.clock, _Still(), arrivals, log=self._log)
+        for pod in self.world.pods.active[STABLE][: case.unready]:
+            self.world.pods.become_unready(pod)
+        self.clock.now_us = round(second * US)  # where in a second of the wall clock the rollout begins
+
+    @property
+    def now(self) -> float:
+        return self.clock.now_us / US - self.second
+
+    def _log(self, at_us: int, kind: str, who: str, what: dict[str, Any]) -> None:
         if kind == "scale":
-            steps.append((at_us / US - second, "a" if who == "stable" else "b", what["replicas"]))
+            self.steps.append((self.now, "a" if who == "stable" else "b", what["replicas"]))
 
-    arrivals = Arrivals(model.law, 0.0, model.knots, model.cumulative)
-    world = SimulatedCluster(model, delays, 0, clock, _Still(), arrivals, log=log)
-    for pod in world.pods.active[STABLE][: case.unready]:
-        world.pods.become_unready(pod)
+    def act(self, of: Act) -> None:
+        """Do something to the Deployment now."""
+        case = self.case
+        effect = RollTo(NAMES[of.template], of.replicas, case.surge, case.unavailable, case.min_ready)
+        self.world.perform(effect, lambda answer: None)
+        self._note()
 
-    def act(of: Act) -> None:
-        world.perform(
-            RollTo(NAMES[of.template], of.replicas, case.surge, case.unavailable, case.min_ready), lambda answer: None
-        )
+    def go(self, until: float) -> None:
+        """Let time pass."""
+        limit = round((until + self.second) * US)
+        while (due := self.clock.next_us()) <= limit:
+            self.clock.run_until(due + 1)
+            self._note()
+        self.clock.now_us = limit
 
-    clock.call_at(round(second * US), act, case.acts[0])
-    waiting = list(case.acts[1:])
-    while (due := clock.next_us()) != FAR and due < model.horizon_us:
-        clock.run_until(due + 1)
-        if waiting and _is_due(world, waiting[0]):
-            clock.call_at(clock.now_us + round(waiting[0].wait * US), act, waiting.pop(0))
-    return steps
+    def _note(self) -> None:
+        pods = self.world.pods
+        self.states.append((self.now, tuple(zip(pods.spec, pods.available, strict=True))))
+
+    def moment(self, at: float, counts: tuple[tuple[int, int], ...]) -> float:
+        """The time nearest to `at` at which the counts are these; `at` where they never are."""
+        ends = [*(when for when, _ in self.states[1:]), HORIZON_SECONDS]
+        spans = [(when, end - 1 / US) for (when, now), end in zip(self.states, ends, strict=True) if now == counts]
+        near = [min(max(at, when), end) for when, end in spans if when <= end]
+        return min(near, key=lambda when: abs(when - at), default=at)
 
 
-NAMES = {"a": "stable", "b": "canary"}
-
-
-def _is_due(world: SimulatedCluster, act: Act) -> bool:
-    revision = REVISIONS[act.of]
-    return world.pods.available[revision] >= act.available and world.pods.spec[revision] >= act.wanted
+NAMES: dict[str, Revision] = {"a": "stable", "b": "canary"}
 
 
 def units(steps: list[Step], begin: dict[str, int]) -> dict[str, list[tuple[float, int]]]:

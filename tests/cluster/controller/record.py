@@ -30,7 +30,7 @@ def main(*words: str) -> int:
     node.enter_network()
     bench = Bench(kube=Kube(str(node.kubeconfig)), namespace=f"controller-{uuid.uuid4().hex[:8]}")
     bench.make()
-    recordings, different = [], 0
+    different = 0
     began = time.monotonic()
     try:
         for case in cases:
@@ -41,15 +41,14 @@ def main(*words: str) -> int:
                 say(str(error))
                 different += 1
                 continue
-            recordings.append(recording)
+            if "--keep" in words:
+                keep(recording, bench.kube.version())
             found = compare(case, recording)
             different += bool(found.differences)
             say(f"{found}  ({time.monotonic() - at:.0f} s)", *found.differences)
     finally:
         bench.remove()
     say(f"{len(cases) - different} of {len(cases)} equal, {time.monotonic() - began:.0f} s")
-    if "--keep" in words:
-        keep(recordings, bench.kube.version())
     return int(different > 0)
 
 

@@ -59,10 +59,6 @@ class NativeActor:
         self._thread.join(10)
         self._loop.close()
 
-    def lose(self) -> None:
-        """Kill the agent, as a node that is lost: what it had in place is gone."""
-        self._run(self._link.close())
-
     async def _apply(self, found: Object, id: str, pod: Pod) -> None:
         spec = found["spec"]
         match found["kind"], spec.get("action"):

@@ -19,6 +19,7 @@ from chaos.faults.chaos_mesh import Chaos, Delay, NetworkChaos, Selector, Target
 from chaos.injectors import chaos_mesh_objects as objects
 from chaos.injectors.chaos_mesh import ChaosMesh, MeshFault
 from chaos.injectors.chaos_mesh_ledger import Place
+from chaos.injectors.chaos_mesh_status import status_of
 from chaos.injectors.native import NativeNode
 
 IMAGE, PAUSE = "rolloutlab.local/app:1", "rolloutlab.local/pause:1"
@@ -85,6 +86,9 @@ class World:
 
     def network(self, action: Any = DELAY, **more: Any) -> NetworkChaos:
         return NetworkChaos(action=action, target=self.target(), duration_seconds=1, **more)
+
+    def bearers(self) -> set[str]:
+        return {pod for _, each in objects.ours(self.kube, self.namespace) for pod in status_of(each).bearers()}
 
     def left(self) -> list[str]:
         return [each["metadata"]["name"] for _, each in objects.ours(self.kube, self.namespace)]

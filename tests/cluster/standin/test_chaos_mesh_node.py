@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,9 @@ import chaos_mesh_objects as drawn
 import pytest
 import standin_controller
 from hypothesis import HealthCheck, given, settings
-from ruamel.yaml import YAML
 from standin_world import World, median_seconds, run, took_seconds, wait
 
-from chaos.cluster.kinds import CONFIG_MAP, CRD, NETWORK_CHAOS, POD_CHAOS, STRESS_CHAOS
+from chaos.cluster.kinds import CONFIG_MAP, NAMESPACE, NETWORK_CHAOS, POD, POD_CHAOS, STRESS_CHAOS
 from chaos.cluster.kube import ApiError, Kube
 from chaos.cluster.native.node import CONTEXT, Node
 from chaos.cluster.pod import Pod
@@ -52,37 +52,51 @@ def kube(node: Node) -> Iterator[Kube]:
     if not folder:
         pytest.skip("definitions of Chaos Mesh: set ROLLOUTLAB_CRDS to a folder that holds them")
     made = Kube(str(node.kubeconfig), CONTEXT)
-    for path in sorted((Path(folder) / "chaos-mesh").glob("*.yaml")):
-        body = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        made.apply(CRD, body)
+    kubectl = [node.folder / "bin" / "kubectl", f"--kubeconfig={node.kubeconfig}"]
+    # By its own field manager, and not as we would: two of the definitions are larger than a client-side apply may be.
+    apply = [*kubectl, "apply", "--server-side", "--force-conflicts", f"--filename={Path(folder) / 'chaos-mesh'}"]
+    subprocess.run(apply, check=True, capture_output=True, timeout=120)
     wait(lambda: {NETWORK_CHAOS, STRESS_CHAOS, POD_CHAOS} <= set(objects.kinds(made)), 30)
     return made
 
 
-@pytest.fixture
-def world(kube: Kube, node: Node, cluster: Any) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def namespace(kube: Kube) -> Iterator[str]:
+    """One for all tests: to delete one takes longer than most of them."""
+    name = f"mesh-{uuid.uuid4().hex[:8]}"
+    kube.create(NAMESPACE, {"metadata": {"name": name, "labels": {"rolloutlab/allowed": "true"}}})
     standin_controller.install(kube)
-    made = World(kube, node, cluster.namespace)
+    yield name
+    standin_controller.uninstall(kube)
+    kube.delete(NAMESPACE, name)
+    wait(lambda: kube.get(NAMESPACE, name) is None, 120)
+
+
+@pytest.fixture
+def world(kube: Kube, node: Node, namespace: str) -> Iterator[World]:
+    made = World(kube, node, namespace)
     made.standin.start()
     yield made
-    run(objects.remove(kube, made.namespace, seconds=20))
+    left = run(objects.remove(kube, namespace, seconds=20))
     made.standin.stop()
     made.actor.close()
-    standin_controller.uninstall(kube)
+    for pod in made.pods():
+        kube.delete(POD, pod.name, namespace, grace_seconds=0)
+    assert left == []
 
 
 # --- what the API server says of manifests --------------------------------------------------------------------------
 
 
-def test_the_api_server_takes_everything_that_can_be_built(kube: Kube, cluster: Any) -> None:
-    @settings(max_examples=150, suppress_health_check=list(HealthCheck))
+def test_the_api_server_takes_everything_that_can_be_built(kube: Kube, namespace: str) -> None:
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(drawn.objects, drawn.identities)
     def check(chaos: Chaos, who: Identity) -> None:
         body = manifest(chaos, who)
-        text = str(body).replace(f"'{drawn.NAMESPACE}'", f"'{cluster.namespace}'")
+        text = str(body).replace(f"'{drawn.NAMESPACE}'", f"'{namespace}'")
         assert text  # the namespace of the selector is only a name here
-        body["metadata"]["namespace"] = cluster.namespace
-        made = kube.create(chaos.kind, body, cluster.namespace, dryRun="All", fieldValidation="Strict")
+        body["metadata"]["namespace"] = namespace
+        made = kube.create(chaos.kind, body, namespace, dryRun="All", fieldValidation="Strict")
         assert without_defaults(made["spec"]) == without_defaults(body["spec"])  # nothing was pruned
 
     check()
@@ -94,12 +108,12 @@ def without_defaults(spec: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in inner.items() if key != "direction"}
 
 
-def test_the_api_server_checks_what_is_passed_through(kube: Kube, cluster: Any) -> None:
-    target = Target(Selector(namespace=cluster.namespace, pods=("web-1",)))
+def test_the_api_server_checks_what_is_passed_through(kube: Kube, namespace: str) -> None:
+    target = Target(Selector(namespace=namespace, pods=("web-1",)))
     wrong = Passthrough(
         name="IOChaos", fields={"action": "latencies", "volumePath": "/"}, target=target, duration_seconds=5
     )
-    place = Place(kube=kube, namespace=cluster.namespace, drill="d1", expires_at=time.time() + 60)
+    place = Place(kube=kube, namespace=namespace, drill="d1", expires_at=time.time() + 60)
     fault = MeshFault(number=0, kind="io", chaos=wrong, revisions=("canary",))
     with pytest.raises(WorldError, match=r'spec.action: Unsupported value: "latencies"'):
         run(ChaosMesh(fault, place, list).check())
@@ -107,7 +121,7 @@ def test_the_api_server_checks_what_is_passed_through(kube: Kube, cluster: Any) 
     fault = MeshFault(number=0, kind="block", chaos=gone, revisions=("canary",))
     with pytest.raises(WorldError, match="this cluster has no BlockChaos"):
         run(ChaosMesh(fault, place, list).check())
-    assert not objects.ours(kube, cluster.namespace)
+    assert not objects.ours(kube, namespace)
 
 
 # --- faults in real pods --------------------------------------------------------------------------------------------
@@ -177,7 +191,7 @@ def test_cpu_stress_slows_a_pod_and_is_given_anew_to_a_restarted_container(world
     async def play() -> None:
         await stress.inject()
         await stress.await_injected()
-        assert await asyncio.to_thread(median_seconds, pod) > 3 * before
+        await asyncio.to_thread(wait, lambda: median_seconds(pod) > 5 * before, 30)
         await kill.inject()
         await kill.await_injected()
         await asyncio.to_thread(wait, lambda: world.pod("web-1").restarts == 1 and world.pod("web-1").running, 60)
@@ -186,13 +200,13 @@ def test_cpu_stress_slows_a_pod_and_is_given_anew_to_a_restarted_container(world
             fresh = await stress.ensure()
             await asyncio.sleep(0.05)
         assert fresh == ["web-1"]
-        assert await asyncio.to_thread(median_seconds, pod) > 3 * before
+        await asyncio.to_thread(wait, lambda: median_seconds(pod) > 5 * before, 30)
         for injector in (kill, stress):
             await injector.recover()
             assert await injector.await_recovered() == []
 
     run(play())
-    assert median_seconds(world.pod("web-1"), 15) < 3 * before + 0.2
+    wait(lambda: median_seconds(pod) < 5 * before, 30)
     assert world.left() == []
 
 
@@ -256,15 +270,33 @@ def test_what_the_controller_cannot_do_is_told_with_the_pod(world: World) -> Non
         await injector.inject()
         await injector.await_injected()
 
-    with pytest.raises(WorldError, match="/web-1: the stand-in cannot do NetworkChaos partition"):
+    text = f"{world.namespace}/web-1: the stand-in cannot do NetworkChaos partition"
+    with pytest.raises(WorldError, match=text):
         run(play())
+    # What is half put on is put on before it is taken off, without end: such an object does not go by itself.
+    run(injector.recover())
+    (left,) = run(injector.await_recovered())
+    assert f"is deleted but held by its finalizer; no pod under fault ({text})" in left
+    assert "chaos-mesh.chaos-mesh.org/cleanFinalizer=forced" in left  # which is told, and not done
+    (name,) = world.left()
+    force = {"metadata": {"annotations": {"chaos-mesh.chaos-mesh.org/cleanFinalizer": "forced"}}}
+    world.kube.patch(NETWORK_CHAOS, name, force, world.namespace)
+    wait(lambda: world.left() == [], 20)
 
 
 def test_a_spec_cannot_be_changed(world: World) -> None:
     body = manifest(world.network(), identity(world))
     world.kube.create(NETWORK_CHAOS, body, world.namespace)
-    with pytest.raises(ApiError, match="Cannot update chaos spec"):
-        world.kube.patch(NETWORK_CHAOS, "x", {"spec": {"duration": "99s"}}, world.namespace)
+    path, content = NETWORK_CHAOS.path(world.namespace, "x"), "application/merge-patch+json"
+
+    def refused() -> bool:
+        try:  # a policy needs some seconds until the server heeds it
+            world.kube.request("PATCH", path, {"spec": {"duration": "99s"}}, content=content, dryRun="All")
+        except ApiError as error:
+            return "Cannot update chaos spec" in str(error)
+        return False
+
+    wait(refused, 30)
     world.kube.patch(NETWORK_CHAOS, "x", {"metadata": {"annotations": {"a": "b"}}}, world.namespace)
 
 
@@ -277,11 +309,11 @@ def test_without_a_controller_a_duration_means_nothing_and_the_sweep_says_so(wor
     pod = world.start_pod("web-1")
     before = median_seconds(pod)
     now = time.time()
-    body = manifest(world.network().aimed(world.target(), 3), identity(world, expires_at=now - 40))
+    body = manifest(world.network().aimed(world.target(), 10), identity(world, expires_at=now - 40))
     world.kube.create(NETWORK_CHAOS, body, world.namespace)
-    wait(lambda: median_seconds(pod, 3) > before + 0.5, 20)
+    wait(lambda: bool(world.bearers()), 10)
     world.standin.stop()  # the controller dies; the fault stays in the pod
-    time.sleep(4)  # longer than the duration
+    time.sleep(max(0.0, now + 12 - time.time()))  # until the duration is over
     assert median_seconds(pod, 3) > before + 0.5
     swept = run(objects.sweep_expired(world.kube, world.namespace, seconds=2))
     text = f"NetworkChaos {world.namespace}/x is deleted but held by its finalizer; web-1 under fault"

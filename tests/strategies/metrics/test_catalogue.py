@@ -170,6 +170,9 @@ def test_a_histogram_has_its_own_bounds() -> None:
 def test_births_of_codes_follow_the_scenario() -> None:
     selector = named("http_requests_total")
     assert {each.born for each in selected(FACTS, selector)} == {"start"}
+    for router in ("istio_requests_total", "nginx_ingress_controller_requests", "envoy_cluster_upstream_rq_xx"):
+        assert {each.born for each in selected(FACTS, named(router))} == {"first_event"}
+        assert {each.born for each in selected(Facts(codes_born="start"), named(router))} == {"start"}
     assert {each.born for each in selected(Facts(codes_born="first_event"), selector)} == {"first_event"}
     assert {each.born for each in selected(Facts(codes_born="first_event"), named("up"))} == {"start"}
 
