@@ -142,6 +142,8 @@ def test_what_the_job_runs_is_what_was_asked_for_and_is_understood() -> None:
         ("--set", "service.replicas=4"), ("--fault", "pod_kill:on=stable"), ("--engine", "chaos-mesh"), ("-o", "json"),
     ):  # fmt: skip
         assert words[words.index(option) + 1] == value
+    assert "--strict" not in words
+    assert "--strict" in arguments(objects("--strict")["drill"])
     for job in ("drill", "sweep"):  # the commands of today understand their words; nothing is run
         verb, *rest = arguments(found[job])
         command = main.get_command(None, verb)  # type: ignore[arg-type]
