@@ -17,7 +17,7 @@ HEADER: Final = """\
 #   second  where in a second of the wall clock it began
 #   wishes  what the Deployment wants from then on: template, replicas
 #   rows    each change of a ReplicaSet, in the API server's order: template, pods wanted / available
-#   pods    template, when it was made, and what became of it; those of template a from before the rollout are left out
+#   pods    template, when it was made (before 0: it ran already), and what became of it
 """
 
 

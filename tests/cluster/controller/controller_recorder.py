@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from controller_cases import Act, Case, Pods
 from controller_recording import Life, Recording, Row, Wish
+from controller_replay import settled
 
 from chaos.cluster.informer import Informer
 from chaos.cluster.kinds import DEPLOYMENT, NAMESPACE, POD, REPLICA_SET, SERVICE_ACCOUNT
@@ -101,6 +102,7 @@ class Recorder:
                 if self.wishes:
                     await self._until(lambda act=act: self._due(act), f"no moment came for {act}")
                     await asyncio.sleep(act.wait)
+                    await self._until(self._settled, f"the rollout does not settle before {act}")
                 await self._do(act)
             await self._rest()
             if any(informer.lists != 1 for informer in informers):
@@ -150,7 +152,12 @@ class Recorder:
                     "image": self.bench.image,
                     "imagePullPolicy": "Never",
                     "env": [{"name": name, "value": str(value)} for name, value in told.items()],
-                    "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": PROBE_SECONDS},
+                    "readinessProbe": {
+                        "httpGet": {"path": "/readyz", "port": 8080},
+                        "periodSeconds": PROBE_SECONDS,
+                        "timeoutSeconds": 5,  # a busy machine makes no pod unready
+                        "failureThreshold": 30,
+                    },
                 }
             ],
         }
@@ -188,6 +195,15 @@ class Recorder:
     def _due(self, act: Act) -> bool:
         spec, available = self._now().get(act.of, (0, 0))
         return available >= act.available and spec >= act.wanted
+
+    def _settled(self) -> bool:
+        """As far as it is known, nothing is under way but the start of pods: what an act meets is well defined."""
+        if self.case.min_ready == 0:
+            for template, (_, available) in self._now().items():
+                ready = sum(pod.ready and not pod.over for pod in self.pods.values() if pod.life.template == template)
+                if ready != available:
+                    return False
+        return settled(self.case, self.wishes, self.rows)
 
     async def _rest(self) -> None:
         """Wait until the sizes are those that are expected, and nothing more happens for a while."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from controller_cases import Case
-from controller_recording import Recording, Wish
+from controller_recording import Recording, Row, Wish
 
 from strategies.models.kubernetes import Counts, resolve_fenceposts, rolling_sync
 from strategies.models.kubernetes_resize import resize_sync
@@ -81,7 +81,7 @@ def replay(case: Case, recording: Recording) -> Replayed:
     """Compare a recording with the model; stops at the first write that it cannot explain."""
     found = Replayed()
     model = Model(case)
-    states = _states(recording)
+    states = _states(recording.rows)
     at = _begin(recording)
     wish = 0
     while (write := _next_write(states, at)) is not None:
@@ -104,11 +104,18 @@ def replay(case: Case, recording: Recording) -> Replayed:
     return found
 
 
-def _states(recording: Recording) -> list[State]:
+def settled(case: Case, wishes: Sequence[Wish], rows: Sequence[Row]) -> bool:
+    """Would a sync of the model now do nothing, and is no status older than its spec?"""
+    model, now = Model(case), _states(rows)[-1]
+    model.desired = dict.fromkeys(now, wishes[-1].replicas)
+    return all(available <= spec for spec, available in now.values()) and not _moved(model, now, wishes[-1])
+
+
+def _states(rows: Sequence[Row]) -> list[State]:
     """The state after each row."""
     now: State = {}
     found = []
-    for row in recording.rows:
+    for row in rows:
         now = {**now, row.template: (row.spec, row.available)}
         found.append(now)
     return found

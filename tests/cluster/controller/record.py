@@ -46,6 +46,8 @@ def main(*words: str) -> int:
             found = compare(case, recording)
             different += bool(found.differences)
             say(f"{found}  ({time.monotonic() - at:.0f} s)", *found.differences)
+            if found.differences:
+                say(*recording.lines())
     finally:
         bench.remove()
     say(f"{len(cases) - different} of {len(cases)} equal, {time.monotonic() - began:.0f} s")
