@@ -55,6 +55,8 @@ def _gateway(door: Door, settings: ClusterSettings) -> Object | None:
     except ApiError as error:
         if error.status == 404:
             return None
+        if error.status == 403:
+            raise WorldError(f"{error}; a Gateway may be read by who drills, or --routing service") from None
         raise
     if len(items) > 1:
         names = ", ".join(sorted(f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in items))
@@ -67,13 +69,16 @@ def _gateway(door: Door, settings: ClusterSettings) -> Object | None:
 def _address(door: Door, found: Object) -> tuple[str, int]:
     if door.node is not None:
         return native.IP, native.GATEWAY_PORT
-    port = int(found["spec"]["listeners"][0]["port"])
-    for each in found.get("status", {}).get("addresses", ()):
+    name = f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+    listeners = found.get("spec", {}).get("listeners") or ()
+    port = next((int(each["port"]) for each in listeners if each.get("protocol") == "HTTP"), None)
+    if port is None:
+        raise WorldError(f"Gateway {name} has no listener for HTTP; name another one with --gateway")
+    for each in found.get("status", {}).get("addresses") or ():
         try:
             return str(ipaddress.ip_address(each["value"])), port
         except ValueError:
             continue  # a name: nothing is sent to what a name may point to
-    name = f"{found['metadata']['namespace']}/{found['metadata']['name']}"
     raise WorldError(f"Gateway {name} tells no IP address; say where it is reached with --address HOST:PORT")
 
 

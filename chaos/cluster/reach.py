@@ -30,8 +30,17 @@ class Reach:
     async def find_out(self, pod: Pod) -> bool:
         """Whether the addresses of pods can be reached from here."""
         if self.direct is None:
-            self.direct = await _connects(pod.ip)
+            self.direct = await self._is_it(pod)
         return self.direct
+
+    async def _is_it(self, pod: Pod) -> bool:
+        """Whether it is this pod that answers at its address: another network may have the same addresses."""
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            limit = aiohttp.ClientTimeout(total=_PROBE_SECONDS)
+            url = f"http://{_literal(pod.ip)}:{PORT}/healthz"
+            async with self._open().get(url, timeout=limit, allow_redirects=False) as response:
+                return response.headers.get("x-pod") == pod.name
+        return False
 
     async def get(self, pod: Pod, port: int, path: str, *, seconds: float = 1.0) -> bytes:
         """What a pod answers to a GET.
@@ -55,6 +64,11 @@ class Reach:
         if session is not None:
             await session.close()
 
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
+
     async def _ask(
         self, method: str, pod: Pod, port: int, path: str, body: Mapping[str, Any] | None, seconds: float
     ) -> bytes:
@@ -66,13 +80,12 @@ class Reach:
         return await self._fetched(method, url, body, seconds, f"{pod.name}{path}")
 
     async def _fetched(self, method: str, url: str, body: Mapping[str, Any] | None, seconds: float, name: str) -> bytes:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
         try:
             limit = aiohttp.ClientTimeout(total=seconds)
             data = None if body is None else json.dumps(body)
             head = {"Content-Type": "application/json"}
-            async with self._session.request(method, url, data=data, headers=head, timeout=limit) as response:
+            given: dict[str, Any] = {"data": data, "headers": head, "timeout": limit, "allow_redirects": False}
+            async with self._open().request(method, url, **given) as response:
                 found = await response.content.read(LONGEST + 1)
                 while len(found) <= LONGEST and (more := await response.content.read(LONGEST)):
                     found += more
@@ -81,15 +94,6 @@ class Reach:
                 return found
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise WorldError(f"{name}: {error or 'no answer in time'}") from None
-
-
-async def _connects(host: str) -> bool:
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_PROBE_SECONDS):
-            _, writer = await asyncio.open_connection(host, PORT)
-            writer.close()
-            return True
-    return False
 
 
 def _literal(ip: str) -> str:

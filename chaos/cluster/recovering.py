@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from chaos.cluster import door as doors
+from chaos.cluster import place as places
 from chaos.cluster import safety, sweeping
-from chaos.cluster.kinds import CONFIG_MAP, LEASE
-from chaos.cluster.kube import ApiError, Kube
+from chaos.cluster.kinds import CONFIG_MAP
+from chaos.cluster.kube import Kube
+from chaos.cluster.native import node as native
 from chaos.cluster.settings import ClusterSettings
 from chaos.injectors.native import NativeNode
 from chaos.injectors.native.sweep import sweep
@@ -35,44 +35,35 @@ class Remains:
     left: tuple[str, ...] = ()
 
 
-def recorded(run: Run) -> dict[str, Any] | None:
-    """Where a run has objects in a cluster; None when it has none."""
-    try:
-        found = json.loads((run.path / CLUSTER).read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and {"drill", "namespace"} <= found.keys() else None
-
-
 def clear_run(run: Run) -> list[str]:
     """Remove the objects of a run whose harness is gone; what is left, in words. Blocks."""
-    told = recorded(run)
-    if told is None:
-        return []
-    where = f"objects of drill {told['drill']} in namespace {told['namespace']}"
     try:
-        settings = ClusterSettings(
-            kubeconfig=told.get("kubeconfig"), context=told.get("context"), namespace=told["namespace"]
-        )
-        door = doors.opened(settings)
-        kube = door.kube
-        left = _faults_taken_back(door, told["drill"])
-        left += sweeping.clear(kube, settings.namespace, told["drill"])
-        _release(kube, settings.namespace, told["drill"])
-    except (WorldError, ValueError) as error:
-        return [f"{where}: {error}"]
-    return [f"{where}: {each}" for each in left]
+        place = places.read(run)
+    except WorldError as error:
+        return [str(error)]
+    if place is None or (place.native and not native.is_up()):
+        return []  # the native node took all with it
+    try:
+        door = doors.opened(place.settings)
+        if not place.there(door.kube):
+            return []
+        left = _faults_taken_back(door, place.drill)
+        left += sweeping.clear(door.kube, place.namespace, place.drill)
+        safety.free(door.kube, place.namespace, place.drill)
+    except WorldError as error:
+        return [f"{place.text}: {error}; if that cluster is gone for good, remove {run.path / CLUSTER}"]
+    return [f"{place.text}: {each}" for each in left]
 
 
 def ownerless(settings: ClusterSettings, *, now: float | None = None) -> tuple[Kube, list[Remains]]:
     """Drills in a namespace that nobody looks after: none of them holds the lease, or their time is over.
 
     Raises:
-        WorldError: the cluster cannot be asked.
+        WorldError: the cluster cannot be asked, or is not the one that is pinned.
     """
-    kube = doors.opened(settings).kube
+    kube = _opened(settings)
     holder = safety.holder(kube, settings.namespace)
-    now = time.time() if now is None else now
+    now = kube.now() if now is None else now
     found = []
     for drill, things in sweeping.drills(kube, settings.namespace).items():
         if drill != holder or sweeping.expired(things, now):
@@ -86,14 +77,14 @@ def swept(settings: ClusterSettings) -> list[Remains]:
     done = []
     for each in found:
         left = sweeping.clear(kube, each.namespace, each.drill)
-        _release(kube, each.namespace, each.drill)
+        safety.free(kube, each.namespace, each.drill)
         done.append(Remains(each.drill, each.namespace, each.had, tuple(left)))
     return done
 
 
 def stop_all(settings: ClusterSettings) -> list[Remains]:
     """Pull the kill switch of a namespace, wait for drills to end in good order, and remove what they leave."""
-    kube = doors.opened(settings).kube
+    kube = _opened(settings)
     body = {"metadata": {"name": safety.STOP, "namespace": settings.namespace}}
     kube.apply(CONFIG_MAP, body, settings.namespace)
     deadline = time.monotonic() + _STOP_SECONDS
@@ -102,6 +93,7 @@ def stop_all(settings: ClusterSettings) -> list[Remains]:
     done = []
     for drill, things in sweeping.drills(kube, settings.namespace).items():
         left = sweeping.clear(kube, settings.namespace, drill)
+        safety.free(kube, settings.namespace, drill)
         done.append(Remains(drill, settings.namespace, tuple(each.text for each in things), tuple(left)))
     return done
 
@@ -114,12 +106,8 @@ def _faults_taken_back(door: doors.Door, drill: str) -> list[str]:
     return left
 
 
-def _release(kube: Kube, namespace: str, drill: str) -> None:
-    """A lease that a dead drill holds keeps others out until it runs out."""
-    found = kube.get(LEASE, safety.LEASE_NAME, namespace)
-    if found is not None and found.get("spec", {}).get("holderIdentity") == drill:
-        try:
-            kube.delete(LEASE, safety.LEASE_NAME, namespace)
-        except ApiError as error:
-            if error.status != 409:
-                raise
+def _opened(settings: ClusterSettings) -> Kube:
+    kube = doors.opened(settings).kube
+    if (wrong := safety.another(kube, settings)) is not None:
+        raise WorldError(wrong)
+    return kube

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
@@ -51,7 +52,7 @@ class ClusterSettings:
             raise ValueError(f"namespace: expected a name as of Kubernetes, got {self.namespace!r}")
         if self.gateway and not all(_NAME.fullmatch(part) for part in self._gateway()):
             raise ValueError(f"gateway: expected namespace/name, got {self.gateway!r}")
-        if self.address and not _ADDRESS.fullmatch(self.address):
+        if self.address and not _is_address(self.endpoint):
             raise ValueError(f"address: expected an IP address and a port such as 10.0.0.1:80, got {self.address!r}")
         for name, words in (("routing", Routing), ("engine", Engine)):
             if getattr(self, name) not in get_args(words):
@@ -79,3 +80,12 @@ class ClusterSettings:
         """(host, port) of `address`."""
         found = _ADDRESS.fullmatch(self.address)
         return (found["host"].strip("[]"), int(found["port"])) if found else None
+
+
+def _is_address(endpoint: tuple[str, int] | None) -> bool:
+    if endpoint is None:
+        return False
+    try:
+        return not ipaddress.ip_address(endpoint[0]).is_unspecified and 0 < endpoint[1] < 1 << 16
+    except ValueError:
+        return False

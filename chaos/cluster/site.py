@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import math
 import time
 from typing import Any, Final
@@ -12,19 +11,19 @@ from typing import Any, Final
 from chaos.clock import MICROSECONDS
 from chaos.cluster import door as doors
 from chaos.cluster import gateway, objects, sweeping
+from chaos.cluster import place as places
 from chaos.cluster.injectors import Injectors
 from chaos.cluster.objects import Drilled
 from chaos.cluster.observed import ObservedWorld
 from chaos.cluster.pod import ADMIN_PORT, Pod
 from chaos.cluster.safety import Hold
-from chaos.cluster.settings import ClusterSettings
 from chaos.cluster.world import ClusterWorld
 from chaos.faults.knobs import Circumstances, Knobs
 from chaos.faults.plan import FaultPlan
 from chaos.injectors.board import KnobBoard
 from chaos.injectors.protocol import FaultInjector
 from chaos.local.processes import Processes
-from chaos.local.runs import CLUSTER, Run
+from chaos.local.runs import Run
 from chaos.metrics.scraper import Scraper
 from chaos.results import Pods
 from chaos.site import Around, Target, prometheus_of
@@ -55,7 +54,7 @@ class ClusterSite:
             namespace=self._settings.namespace,
             image=self._settings.image,
             speed=plan.speed,
-            expires=math.ceil(time.time() + lasts),
+            expires=math.ceil(self._door.kube.now() + lasts),
         )
         self.world = self._observed() if self._settings.observe else self._own()
         self._injectors = Injectors(
@@ -100,7 +99,8 @@ class ClusterSite:
     async def start(self) -> None:
         """See `Site`."""
         self._loop = asyncio.get_running_loop()
-        remember(self._around.run, self._settings, self.drilled.id)  # before the first object is made
+        where = await asyncio.to_thread(places.place_of, self._door, self.drilled.namespace, self.drilled.id)
+        places.write(self._around.run, where)  # before the first object is made
         await asyncio.to_thread(self._hold.take)
         self.processes.on_lost = self._around.failed
         await self.processes.start(replicas=False)
@@ -165,8 +165,10 @@ class ClusterSite:
     async def clear(self) -> list[str]:
         """See `Site`."""
         try:
-            left = await asyncio.to_thread(sweeping.clear, self._door.kube, self.drilled.namespace, self.drilled.id)
-            await asyncio.to_thread(self._hold.release)
+            try:
+                left = await asyncio.to_thread(sweeping.clear, self._door.kube, self.drilled.namespace, self.drilled.id)
+            finally:
+                await asyncio.to_thread(self._hold.release)
         except WorldError as error:
             left = [f"objects of drill {self.drilled.id} in namespace {self.drilled.namespace}: {error}"]
         if left:
@@ -202,16 +204,3 @@ def object_name(service: str, run: Run) -> str:
     if not plain[:1].isalpha():  # the name of a Service begins with a letter
         plain = f"service-{plain}"[:30]
     return f"{plain.rstrip('-')}-{run.id.rpartition('-')[2]}"
-
-
-def remember(run: Run, settings: ClusterSettings, drill: str) -> None:
-    """Take down where the objects of a drill are, so that a sweep finds them; no secret is in it."""
-    record = {
-        "drill": drill,
-        "namespace": settings.namespace,
-        "kubeconfig": settings.kubeconfig,
-        "context": settings.context,
-    }
-    temporary = run.path / f".{CLUSTER}"
-    temporary.write_text(json.dumps(record))
-    temporary.rename(run.path / CLUSTER)

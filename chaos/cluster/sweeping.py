@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.cluster.kinds import CONFIG_MAP, OURS, POD, REPLICA_SET, Kind
+from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, OURS, POD, REPLICA_SET, SERVICE, Kind
 from chaos.cluster.kube import ApiError, Kube, Object
 from chaos.cluster.objects import EXPIRES
 from chaos.cluster.pod import DRILL
@@ -15,6 +15,13 @@ from chaos.cluster.pod import DRILL
 _PATIENCE_SECONDS: Final = 40.0
 _LOOK_SECONDS: Final = 0.2
 _DEPENDANTS: Final = (REPLICA_SET, POD)
+_ALWAYS: Final = (
+    DEPLOYMENT,
+    SERVICE,
+    CONFIG_MAP,
+    *_DEPENDANTS,
+)  #: what every drill makes; who may not look cannot sweep
+_REFUSED: Final = (403, 409, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,14 @@ class Found:
     name: str
     drill: str
     expires: float  #: epoch seconds; 0 where it does not say
+    uid: str = ""
+    held_by: tuple[str, ...] = ()  #: finalizers
+
+    def left(self, refused: str = "") -> str:
+        """The same, with why it is still there."""
+        if refused:
+            return f"{self.text} ({refused})"
+        return f"{self.text} (held by {', '.join(self.held_by)})" if self.held_by else self.text
 
     @property
     def text(self) -> str:
@@ -49,18 +64,34 @@ def clear(kube: Kube, namespace: str, drill: str, *, patience_seconds: float = _
     """
     selector = f"{DRILL}={drill}"
     deadline = time.monotonic() + patience_seconds
-    asked: set[tuple[str, str]] = set()
+    asked: set[str] = set()
+    refused: dict[str, str] = {}
     while True:
         there = list(_all(kube, namespace, selector, (*OURS, *_DEPENDANTS)))
         if not there:
             return []
         if time.monotonic() > deadline:
-            return [each.text for each in there]
+            return [each.left(refused.get(each.uid, "")) for each in there]
+        controlled = any(each.kind is DEPLOYMENT for each in there)
         for each in there:
-            if each.kind is not REPLICA_SET and (each.kind.kind, each.name) not in asked:
-                kube.delete(each.kind, each.name, namespace, grace_seconds=1 if each.kind is POD else None)
-                asked.add((each.kind.kind, each.name))
+            if each.uid not in asked and not (each.kind is REPLICA_SET and controlled):
+                asked.add(each.uid)
+                if why := _refusal(kube, namespace, each):
+                    refused[each.uid] = why
+        if refused.keys() >= {each.uid for each in there}:
+            return [each.left(refused[each.uid]) for each in there]
         time.sleep(_LOOK_SECONDS)
+
+
+def _refusal(kube: Kube, namespace: str, found: Found) -> str:
+    """Ask for its end; why the server refuses, empty when it does not."""
+    try:
+        kube.delete(found.kind, found.name, namespace, grace_seconds=1 if found.kind is POD else None)
+    except ApiError as error:
+        if error.status not in _REFUSED:
+            raise
+        return str(error)
+    return ""
 
 
 def _all(kube: Kube, namespace: str, selector: str, kinds: Iterable[Kind]) -> Iterable[Found]:
@@ -68,7 +99,8 @@ def _all(kube: Kube, namespace: str, selector: str, kinds: Iterable[Kind]) -> It
         try:
             items = kube.list(kind, namespace, labels=selector)["items"]
         except ApiError as error:
-            if error.status == 404:  # this cluster does not know the kind
+            # the cluster does not know the kind, or a drill of this account could not have made any
+            if error.status == 404 or (error.status == 403 and kind not in _ALWAYS):
                 continue
             raise
         for item in items:
@@ -78,10 +110,17 @@ def _all(kube: Kube, namespace: str, selector: str, kinds: Iterable[Kind]) -> It
 def _found(kind: Kind, item: Object) -> Found:
     meta = item["metadata"]
     try:
-        expires = float(meta.get("annotations", {}).get(EXPIRES, 0))
+        expires = float((meta.get("annotations") or {}).get(EXPIRES, 0))
     except ValueError:
         expires = 0.0
-    return Found(kind, meta["name"], meta["labels"][DRILL], expires)
+    return Found(
+        kind=kind,
+        name=meta["name"],
+        drill=meta["labels"][DRILL],
+        expires=expires,
+        uid=meta["uid"],
+        held_by=tuple(meta.get("finalizers") or ()) if "deletionTimestamp" in meta else (),
+    )
 
 
 def expired(found: Iterable[Found], now: float) -> bool:

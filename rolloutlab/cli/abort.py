@@ -30,7 +30,7 @@ def command(runs: tuple[str, ...], everything: bool, timeout: float, world: str,
     """
     import json
 
-    from rolloutlab.cli.drilling import need_world, refusals
+    from rolloutlab.cli.drilling import ended, need_world, tried
 
     need_world("abort", world)
     from rolloutlab.drill.clearing import aborted, running, stopped_in_cluster
@@ -48,15 +48,20 @@ def command(runs: tuple[str, ...], everything: bool, timeout: float, world: str,
     if wrong is not None:
         raise unknown(wrong, alive, field="RUN", what="running drill")
     found = aborted([alive[name] for name in (alive if everything else dict.fromkeys(runs))], timeout)
+    refused = ""
     if settings is not None and everything:
-        with refusals():
-            found += stopped_in_cluster(settings)
+        from chaos.cluster.safety import stopped
+
+        more, refused = tried(lambda: stopped_in_cluster(settings))
+        found += more
+        if not refused:
+            click.echo(f"no drill begins there any more: {stopped(settings.namespace)}", err=True)
     if output == "json":
         told = {"schema": 1, "command": "abort", "runs": [one.plain() for one in found]}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({**told, "refused": refused}, indent=2, ensure_ascii=False))
     else:
         for one in found:
             click.echo(safe(one.text()))
-        if not found:
+        if not found and not refused:
             click.echo("no drill is running")
-    click.get_current_context().exit(4 if any(one.left for one in found) else 0)
+    ended(refused, incomplete=any(one.left for one in found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from rolloutlab.text import safe
 
 if TYPE_CHECKING:
     from chaos.plan import Settings
+    from rolloutlab.drill.clearing import Cleared
     from rolloutlab.drill.door import Planned, Wanted
     from rolloutlab.drill.record import Record
     from rolloutlab.drill.result import Drills
@@ -113,6 +114,23 @@ def refusals() -> Iterator[None]:
     except WorldError as error:
         click.echo(f"refused: {safe(str(error))}", err=True)
         click.get_current_context().exit(REFUSED)
+
+
+def tried(ask: Callable[[], list[Cleared]]) -> tuple[list[Cleared], str]:
+    """What was cleared in a cluster, and why that was refused, so that what was cleared here is told all the same."""
+    from chaos.world import WorldError
+
+    try:
+        return ask(), ""
+    except WorldError as error:
+        return [], str(error)
+
+
+def ended(refused: str, *, incomplete: bool) -> None:
+    """End a clean-up: 4 where something is left, 3 where a cluster could not be cleared at all."""
+    if refused:
+        click.echo(f"refused: {safe(refused)}", err=True)
+    click.get_current_context().exit(4 if incomplete else REFUSED if refused else 0)
 
 
 def plan_and_print(wanted: Wanted, output: str) -> None:

@@ -24,7 +24,7 @@ def command(world: str, only_plan: bool, output: str, **where: Any) -> None:
     """
     import json
 
-    from rolloutlab.cli.drilling import need_world, refusals
+    from rolloutlab.cli.drilling import ended, need_world, tried
 
     need_world("sweep", world)
     from rolloutlab.drill import clearing
@@ -32,16 +32,17 @@ def command(world: str, only_plan: bool, output: str, **where: Any) -> None:
 
     settings = cluster_settings(world, where)
     found = clearing.orphans() if only_plan else clearing.swept()
+    refused = ""
     if settings is not None:
-        with refusals():
-            found += clearing.ownerless(settings) if only_plan else clearing.swept_in_cluster(settings)
-    left = {one.run_id: one.left for one in found if one.left}
+        there = clearing.ownerless if only_plan else clearing.swept_in_cluster
+        more, refused = tried(lambda: there(settings))
+        found += more
     if output == "json":
         told = {"schema": 1, "command": "sweep", "plan": only_plan, "runs": [one.plain() for one in found]}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({**told, "refused": refused}, indent=2, ensure_ascii=False))
     else:
         for one in found:
             click.echo(safe(one.text(planned=only_plan)))
-        if not found:
+        if not found and not refused:
             click.echo("nothing to clear")
-    click.get_current_context().exit(4 if left else 0)
+    ended(refused, incomplete=any(one.left for one in found))
