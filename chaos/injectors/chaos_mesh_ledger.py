@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +97,8 @@ class Ledger:
         if not pods:
             return manifest(self._chaos, identity)
         target = Target(Selector(namespace=self._place.namespace, pods=tuple(lives)))
-        return manifest(self._chaos.aimed(target, max(LEAST_SECONDS, ends - time.time())), identity)
+        rest = math.ceil(10 * max(LEAST_SECONDS, ends - time.time())) / 10  # a figure that can be read
+        return manifest(self._chaos.aimed(target, rest), identity)
 
     async def give(self, pods: Sequence[Pod], ends: float) -> None:
         """Make the object of these pods, also when it was made before: its name tells whom it is for.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from standin_actor import NativeActor
@@ -13,6 +15,7 @@ from standin_controller import StandIn
 
 from chaos.cluster.kinds import POD
 from chaos.cluster.kube import Kube
+from chaos.cluster.native import processes
 from chaos.cluster.native.node import Node
 from chaos.cluster.pod import Pod, pod_of
 from chaos.faults.chaos_mesh import Chaos, Delay, NetworkChaos, Selector, Target
@@ -114,3 +117,12 @@ def took_seconds(pod: Pod, timeout: float = 5) -> float:
 
 def median_seconds(pod: Pod, number: int = 9) -> float:
     return sorted(took_seconds(pod) for _ in range(number))[number // 2]
+
+
+def stressing(pod: Pod) -> int:
+    """How many processes of stress-ng are in the cgroups of a container, as the machine sees them."""
+    names = []
+    for pid in processes.of_container(pod.container_id):
+        with contextlib.suppress(OSError):
+            names.append(Path(f"/proc/{pid}/comm").read_text())
+    return sum(name.startswith("stress-ng") for name in names)
