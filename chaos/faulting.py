@@ -54,7 +54,11 @@ class Faulting:
         except WorldError as error:
             self._post(FaultRefused(at=time.monotonic(), fault=number, reason=str(error)))
             return
-        there = await injector.await_injected()
+        try:
+            there = await injector.await_injected()
+        except WorldError as error:
+            self._post(FaultRefused(at=time.monotonic(), fault=number, reason=str(error)))
+            return
         self._post(FaultInjected(at=there.hi, fault=number, asked=asked, lo=there.lo))
         self._hearing.happened("injected", fault.kind, on=list(fault.revisions))
         if left is not None:
@@ -65,8 +69,12 @@ class Faulting:
     async def ensure(self, numbers: Iterable[int]) -> None:
         """Give faults that are in place to targets that came later."""
         for number in numbers:
-            if number in self._injectors:
+            if number not in self._injectors:
+                continue
+            try:
                 await self._injectors[number].ensure()
+            except WorldError as error:  # whether it bit all the same is seen in traffic
+                self._hearing.happened("trouble", self._plan.faults[number].kind, reason=str(error))
 
     async def recover(self, asked: Mapping[int, float], lost: Callable[[], bool]) -> tuple[str, ...]:
         """Take all faults back; what could not be, in words. Faults end with their processes when these are lost."""

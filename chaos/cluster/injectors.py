@@ -76,6 +76,7 @@ class Injectors:
             expires_at=drilled.expires,
             owners=(drilled.owner,) if drilled.owner is not None else (),
             engine=plan.engine,
+            patience_seconds=6.0,  # less than the harness gives to the recovery of one fault
         )
         return ChaosMesh(fault or of_scenario(plan, around), place, self._everyone(plan), can=CAN)
 
