@@ -133,7 +133,7 @@ def test_what_this_world_cannot_do_is_refused_by_name_before_anything_happens(st
     [
         (("--strategy", "canry"), "unknown strategy 'canry'; did you mean 'canary'?"),
         ((), "--strategy: expected one or more of the strategies of the file; known: rolling, blue-green, canary"),
-        (("--strategy", "canary", "--world", "cluser"), "--world: unknown world 'cluser'; known: local"),
+        (("--strategy", "canary", "--world", "cluser"), "--world: unknown name 'cluser'; did you mean 'cluster'? known: cluster, local"),
         (("--strategy", "canary", "--speed", "fast"), "expected auto, or scenario seconds per real second"),
         (("--strategy", "canary", "--speed", "nan"), "expected auto, or scenario seconds per real second"),
         (("--strategy", "canary", "--speed", "-3"), "expected auto, or scenario seconds per real second"),
