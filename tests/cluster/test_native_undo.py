@@ -205,9 +205,9 @@ def test_a_sweep_looks_into_the_pods_where_the_registry_is_lost(web: Web, pod: P
     folder = Path(f"/proc/{node.pid}/root") / FOLDER.relative_to("/")
     for name in entries(node):
         (folder / name).unlink()
-    before = traces([pod])
+    before = [each for each in traces([pod]) if "process" not in each]  # stress dies with its guard by itself
     assert swept(node, web, kube, "somebody-else") == ([], [])
-    assert traces([pod]) == before
+    assert [each for each in traces([pod]) if "process" not in each] == before
     done, left = swept(node, web, kube, None)
     assert left == []
     assert len(done) >= 8  # the two ways of a partition, two of a redirection, a loss, a delay, a limit and its mark
