@@ -2,6 +2,7 @@
 # down.sh: end the node that up.sh started and leave nothing of it. Exit 4 when something stays.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
+check_folder
 [[ -d $STATE ]] || exit 0
 left=0
 

@@ -126,7 +126,7 @@ metrics() {
 }
 
 everything_ready() {
-  wait $importing
+  wait $importing || { echo "the images were not imported:"; tail -n 3 "$log/images"; exit 1; }
   await 60 kubectl wait --for=condition=Ready node/node --timeout=1s
   await 30 kubectl get serviceaccount default --namespace rolloutlab-drills
   await 30 curl -s $NODE_IP:8000 # 404: there is no route yet

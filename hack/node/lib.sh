@@ -19,6 +19,15 @@ CHECKED_BY_PREFLIGHT=3 LEFT_BEHIND=4 # exit codes, those of rolloutlab
 
 say() { echo "node: $*" >&2; }
 
+# down.sh removes the whole folder, so it must be a node's: up.sh marks those that it makes.
+MARK=$STATE/.rolloutlab-node
+check_folder() {
+  [[ ! -e $STATE || -e $MARK ]] || [[ -d $STATE && -z $(ls -A "$STATE") ]] || {
+    say "$STATE is there and is not the folder of a node; name another one with ROLLOUTLAB_NODE"
+    exit 2
+  }
+}
+
 # The first process of the node, seen from here; fails when the node is not up. The state folder stands in the command
 # line of both, so that a process that took over the number of a dead one is not mistaken for it.
 first_process() {

@@ -6,7 +6,8 @@
 # network namespace. Ending that process (down.sh) takes every process, mount, route and firewall rule with it, so
 # nothing else has to be undone. Run twice, the second run finds the node up and does nothing.
 #
-# ROLLOUTLAB_NODE is the folder of its state; nodes with different folders run side by side.
+# ROLLOUTLAB_NODE is the folder of its state; nodes with different folders run side by side. PROXY_MODE is kube-proxy's:
+# nftables or iptables.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/lib.sh"
 export PROMETHEUS="" PROXY_MODE=${PROXY_MODE:-nftables} store=store ROLLOUTLAB_NODE=$STATE
@@ -53,6 +54,7 @@ already_up() {
   }
 }
 
+check_folder
 mkdir -p "$CACHE"
 exec 9>"$CACHE/up-$id.lock"
 flock 9 # two at the same moment: the second finds it up
@@ -61,18 +63,23 @@ if [[ -e $STATE/ready ]] && first_process >/dev/null; then
   exit
 fi
 "$here/preflight.sh"
-parts=$("$here/build.sh" kube crds traefik $store)
+parts=$("$here/build.sh" kube crds traefik $store "${store/store/source}" source)
 { read -r KUBE; read -r CRDS; read -r TRAEFIK; read -r STORE; } <<<"$parts"
 queue=$("$here/build.sh" queue) || say "going on without: packets cannot be delayed"
 export KUBE CRDS TRAEFIK STORE
 "$here/down.sh"
 mkdir -p "$STATE/conf" "$STATE/log"
+touch "$MARK"
 ln -s "$KUBE" "$STATE/bin"
 [[ -z $queue ]] || ln -s "$queue" "$STATE/python"
 launched=$EPOCHREALTIME
 launch </dev/null >"$STATE/log/node" 2>&1 9>&- &
 until [[ -e $STATE/ready ]]; do
-  kill -0 $! 2>/dev/null || { say "it did not come up (down.sh removes what is left); the end of $STATE/log/node:"; tail -n 4 "$STATE/log/node" >&2; exit 1; }
+  kill -0 $! 2>/dev/null || {
+    say "it did not come up (down.sh removes what is left); the end of $STATE/log/node:"
+    tail -n 4 "$STATE/log/node" >&2
+    exit 1
+  }
   sleep 0.05
 done
 [[ -z $PROMETHEUS ]] || touch "$STATE/conf/with-prometheus"

@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,20 +18,25 @@ from chaos.cluster.native.node import Node, NodeError, need
 _MACHINE_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)  # before a test moves this process into the node's
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def machine() -> list[str]:
-    """The beginning of a command that runs in the network from which these tests were started."""
+    """The beginning of a command that runs in the network from which these tests were started; empty in that network."""
+    if os.fstat(_MACHINE_NETWORK).st_ino == os.stat("/proc/self/ns/net").st_ino:
+        return []
     return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{_MACHINE_NETWORK}", "--"]
 
 
 @pytest.fixture(scope="session")
-def node() -> Node:
-    """The native node that is up, whose network this process is in."""
+def node(request: pytest.FixtureRequest) -> Node:
+    """The native node that is up, whose network this process is in from now on."""
+    here = Path(__file__).parent
+    if any(here not in item.path.parents for item in request.session.items):
+        pytest.skip("other tests would find themselves in the node's network; `make cluster-test` runs these alone")
     try:
         found = need()
         found.enter_network()
     except NodeError as error:
-        pytest.skip(f"{error} (`make cluster-test` runs these tests in it)")
+        pytest.skip(f"{error}, `make cluster-test` runs these tests in it")
     return found
 
 

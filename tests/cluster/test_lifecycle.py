@@ -168,6 +168,15 @@ def test_preflight_wants_root(node: Node) -> None:
     assert "root is needed" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["up.sh", "down.sh"])
+def test_a_folder_that_is_not_a_nodes_is_left_alone(scripts: Scripts, tmp_path: Path, name: str) -> None:
+    (tmp_path / "precious").touch()
+    done = scripts.run(name, tmp_path)
+    assert done.returncode == 2
+    assert "is not the folder of a node" in done.stderr
+    assert (tmp_path / "precious").exists()
+
+
 @pytest.mark.parametrize(
     ("script_name", "argument", "known"),
     [
