@@ -179,7 +179,7 @@ def page(told: Sequence[Told], killed: Sequence[str]) -> str:
     lines = [
         "# What drills in a cluster measured",
         "",
-        f"Written by `make drills-cluster` on {today}: {first['where']['engine']}.",
+        f"Written by `make drills-cluster` on {today}: {first['where']['engine']}. Two cores ran cluster, traffic and harness.",
         "Times are real seconds: median / worst of the drills of a row. Detection is from the first bad response",
         "to the decision, rollback from there to the last response of the bad revision, both seen in traffic.",
         "",
@@ -209,43 +209,61 @@ def page(told: Sequence[Told], killed: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def kept() -> tuple[list[Told], list[str]]:
+    """Everything that was measured so far, by case, and what became of killed harnesses."""
+    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    told = []
+    for case in cases():
+        mine = [line for line in lines if line.get("case") == case.name]
+        if mine:
+            records = [line["record"] for line in mine if "record" in line]
+            troubles = [line["trouble"] for line in mine if "trouble" in line]
+            wrong = next((line["predicted_wrong"] for line in reversed(mine) if "predicted_wrong" in line), "")
+            told.append(Told(case, records, troubles, wrong))
+    return told, [line["kill"] for line in lines if "kill" in line]
+
+
+def keep(**what: Any) -> None:
+    """Write one line of what was measured."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a") as stream:
+        stream.write(json.dumps(what) + "\n")
+
+
 def main() -> None:
-    """Run, print as it goes, write the page."""
+    """Run, print as it goes, write the page of all that was measured."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--controls", type=int, default=10)
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--repeats", type=int, default=3, help="of the main drills")
+    parser.add_argument("--controls", type=int, default=10, help="drills of each control")
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--more", action="store_true", help="keep what earlier runs measured")
     asked = parser.parse_args()
     counts = {"main": asked.repeats, "control": asked.controls, "drill": 1}
-    RESULTS.parent.mkdir(exist_ok=True)
-    told = []
+    if not asked.more:
+        RESULTS.unlink(missing_ok=True)
     for case in cases():
         if asked.only not in case.name:
             continue
-        found = Told(case)
-        told.append(found)
         if case.kind == "control" and counts["control"]:
-            found.predicted_wrong = predicted_wrong(case)
+            keep(case=case.name, predicted_wrong=predicted_wrong(case))
         for seed in range(counts[case.kind]):
             record = run(case, seed)
             if isinstance(record, str):
-                found.troubles.append(record)
+                keep(case=case.name, trouble=record)
                 print(f"{case.name}: {record}", flush=True)
                 continue
-            found.records.append(record)
-            with RESULTS.open("a") as stream:
-                stream.write(json.dumps({"case": case.name, "record": record}) + "\n")
+            keep(case=case.name, record=record)
             reason = record["reasons"][0] if record["reasons"] else ""
             print(f"{case.name}: exit {record['exit_code']}, {record['outcome']}; {reason}", flush=True)
-            if record["left"]:
-                found.troubles.append(f"left: {record['left']}")
-    killed = kills(asked.kills) if not asked.only else []
-    if (not asked.only or asked.write) and any(each.records for each in told):
-        PAGE.write_text(page(told, killed))
+    if not asked.only:
+        for killed in kills(asked.kills):
+            keep(kill=killed)
+    told, killed_harnesses = kept()
+    if any(each.records for each in told):
+        PAGE.write_text(page(told, killed_harnesses))
         print(f"wrote {PAGE}")
-    wrong = [each.case.name for each in told if each.right() < counts[each.case.kind]]
+    wrong = [each.case.name for each in told if asked.only in each.case.name and each.right() < len(each.records)]
     if wrong:
         print(f"not as they should be: {', '.join(wrong)}")
     sys.exit(1 if wrong else 0)
