@@ -69,7 +69,7 @@ kind-down: ## delete it
 	@hack/kind/down.sh
 
 .PHONY: kind-test
-kind-test: setup ## the tests of a cluster in it, with real Chaos Mesh
+kind-test: setup ## drills in it: each strategy, faults of real Chaos Mesh, a scheduled one
 	@hack/kind/test.sh
 
 .PHONY: conformance

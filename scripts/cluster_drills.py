@@ -179,7 +179,8 @@ def page(told: Sequence[Told], killed: Sequence[str]) -> str:
     lines = [
         "# What drills in a cluster measured",
         "",
-        f"Written by `make drills-cluster` on {today}: {first['where']['engine']}. Two cores ran cluster, traffic and harness.",
+        f"Written by `make drills-cluster` on {today}: {first['where']['engine']}.",
+        "Two cores ran cluster, traffic and harness.",
         "Times are real seconds: median / worst of the drills of a row. Detection is from the first bad response",
         "to the decision, rollback from there to the last response of the bad revision, both seen in traffic.",
         "",

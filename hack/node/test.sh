@@ -11,5 +11,5 @@ if [[ -e $STATE/ready ]] && first_process >/dev/null; then
 else
   trap '"$here/down.sh"' EXIT
 fi
-"$here/up.sh" --with-prometheus
+"$here/up.sh" --with-prometheus --with-runner
 "$project/.venv/bin/python" -m pytest "$@"
