@@ -197,6 +197,8 @@ def _named(error: ScenarioError, entry: Node, path: tuple[str, ...]) -> Scenario
         return error
     word = next((each for each in ("templates", "from") if _names(entry, each, error.file)), "from")
     place = (entry.child(word) or entry).place
+    if place is None or not place.line:  # it was named on the command line
+        return error
     return ScenarioError(f"{error.problem} ({error.file})", field=dotted((*path, word)), place=place)
 
 

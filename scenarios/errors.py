@@ -66,7 +66,7 @@ class ScenarioError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        where = " ".join(part for part in (str(self.place or ""), self.field) if part)
+        where = _where(str(self.place or ""), self.field)
         text = f"{where}: {self.problem}" if where else self.problem
         if self.nearest is not None:
             text += f"; did you mean {self.nearest!r}?"
@@ -94,6 +94,18 @@ class ScenarioError(Exception):
     def column(self) -> int:
         """Column, from 1; 0 when unknown."""
         return self.place.column if self.place else 0
+
+
+def _where(place: str, field: str) -> str:
+    """Place and field; an override names its field itself.
+
+    >>> _where("web.yaml:7", "service.threads"), _where("override service", "service.threads")
+    ('web.yaml:7 service.threads', 'override service.threads')
+    """
+    override, _, path = place.partition(" ")
+    if override == "override" and path and field.startswith(path):
+        return f"{override} {field}"
+    return " ".join(part for part in (place, field) if part)
 
 
 class ScenarioErrors(ScenarioError):

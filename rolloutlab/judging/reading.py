@@ -66,6 +66,8 @@ def read_bench(path: str | Path, asked: Asked) -> Bench:
     canary = words.canary if words is not None else None
     weight = _weight(canary, name, asked, loaded, notes)
     rate = _rate(scenario, notes)
+    if not rate > 0:
+        raise _missing(loaded, ("traffic",), "expected traffic of more than 0 requests/s", rate_text(rate))
     p0 = scenario.service.error_ratio
     if not 0 < p0 < 1:
         raise _missing(loaded, ("service", "errorRatio"), "expected an errorRatio above 0% and below 100%", p0)

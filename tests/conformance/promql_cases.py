@@ -10,14 +10,15 @@ from pathlib import Path
 from promql_world import FAILED, Answer, Case, World, read_samples
 from ruamel.yaml import YAML
 
-FILE = Path(__file__).with_name("promql_cases.yaml")
+FILE = Path(__file__).with_name("promql_cases.yaml")  #: by promtool
+FILE_3 = Path(__file__).with_name("promql_cases_3.yaml")  #: by the engine of Prometheus 3
 
 
-def dump(path: Path, cases: Sequence[tuple[World, Case, Answer | str]], *, options: str) -> None:
+def dump(path: Path, cases: Sequence[tuple[World, Case, Answer | str]], *, answered_by: str, options: str) -> None:
     """Write cases, those of one world together; `options` are those of the program that made them."""
     lines = [
-        "# Queries and the answers of promtool 2.42 (Debian package prometheus), written by",
-        f"#   python tests/conformance/promql_differential.py {options} {path.name}",
+        f"# Queries and the answers of {answered_by}, written by",
+        f"#   python tests/conformance/promql_differential.py {options}",
         "# Samples stand one interval apart from time 0 on; _ is no sample, stale a staleness marker.",
     ]
     for world in dict.fromkeys(world for world, _, _ in cases):

@@ -1,4 +1,8 @@
-"""Prometheus' own answers: `promtool test rules` is asked for samples that nobody expects, and prints what it got."""
+"""Prometheus' own answers.
+
+`promtool test rules` is asked for samples that nobody expects, and prints what it got; or the engine itself is asked,
+built from `prometheus_engine.go`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,43 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from promql_world import FAILED, Answer, Case, World, read_samples
+from promql_world import FAILED, Answer, Case, World, key, read_samples
+
+from strategies.metrics.promql import PROMETHEUS_2_42, PROMETHEUS_3, Rules
 
 MISSING = "promtool is not installed: apt-get install prometheus (the Debian package holds it)"
 LAST = Case("vector(1)", 86_400_000)
 _ENTRY = re.compile(r'^    expr: "((?:[^"\\]|\\.)*)", time: ([^,]+),(?: err: (.*))?$')
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Whom to ask, and whose arithmetic that is."""
+
+    name: str
+    ask: Callable[[World, Sequence[Case]], dict[Case, Answer | str]]
+    rules: Rules
+
+
+def engine(program: str) -> Oracle:
+    """The engine of Prometheus 3 behind `prometheus_engine.go`."""
+
+    def ask(world: World, cases: Sequence[Case]) -> dict[Case, Answer | str]:
+        asked = [{"expr": case.expr, "at_ms": case.at_ms} for case in cases]
+        document = {"interval_ms": world.interval_ms, "series": world.series, "cases": asked}
+        done = subprocess.run([program], input=json.dumps(document), capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise RuntimeError(f"{program} ended with {done.returncode}: {done.stderr[:500]}")
+        return {
+            case: FAILED if found is None else {key(one["labels"]): float(one["value"]) for one in found}
+            for case, found in zip(cases, json.loads(done.stdout), strict=True)
+        }
+
+    return Oracle("Prometheus 3.5 (prometheus_engine.go)", ask, PROMETHEUS_3)
 
 
 def promtool() -> str | None:
@@ -44,6 +77,9 @@ def theirs(world: World, cases: Sequence[Case]) -> dict[Case, Answer | str]:
     if said:
         raise RuntimeError(f"promtool answered what it was not asked: {list(said)[:3]}")
     return answers
+
+
+PROMTOOL = Oracle("promtool 2.42 (Debian package prometheus)", theirs, PROMETHEUS_2_42)
 
 
 def _document(world: World, cases: Sequence[Case]) -> object:

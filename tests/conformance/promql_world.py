@@ -103,17 +103,19 @@ def nudged(world: World, dice: random.Random) -> World:
     return World(world.interval_ms, tuple(rows))
 
 
-def on_the_last_bit(world: World, case: Case, theirs: Answer | str, draws: int = 20) -> bool:
+def on_the_last_bit(
+    world: World, case: Case, theirs: Answer | str, *, rules: Rules = PROMETHEUS_2_42, draws: int = 20
+) -> bool:
     """Whether our answer hangs on the last bit of the samples, and theirs is within what that bit decides.
 
     So does the remainder of a large number by a small one, where sums of samples in another order are another answer.
     """
-    mine = ours(world, case)
+    mine = ours(world, case, rules=rules)
     if isinstance(mine, str) or isinstance(theirs, str) or mine.keys() != theirs.keys():
         return False
     dice, reach = random.Random(case.expr), dict.fromkeys(mine, 0.0)
     for _ in range(draws):
-        moved = ours(nudged(world, dice), case)
+        moved = ours(nudged(world, dice), case, rules=rules)
         if isinstance(moved, str) or moved.keys() != mine.keys():
             return False
         reach = {each: max(reach[each], abs(moved[each] - mine[each])) for each in mine}

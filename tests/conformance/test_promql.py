@@ -1,4 +1,4 @@
-"""The PromQL evaluator against Prometheus: kept answers of promtool, and new ones where promtool is installed."""
+"""The PromQL evaluator against Prometheus: kept answers of two versions, and new ones where promtool is installed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from promql_cases import load
+from promql_cases import FILE_3, load
 from promql_differential import features, main, run
 from promql_oracle import MISSING, promtool
 from promql_world import FAILED, Answer, Case, World, difference, on_the_last_bit, ours, read_samples
 
-from strategies.metrics.promql import PROMETHEUS_2_42
+from strategies.metrics.promql import PROMETHEUS_2_42, PROMETHEUS_3
 from strategies.metrics.promql.aggregate import OPERATORS
 from strategies.metrics.promql.functions import FUNCTIONS
 
-CASES = load()
-STORES = {world: world.store() for world in dict.fromkeys(world for world, _, _ in CASES)}
+CASES, CASES_3 = load(), load(FILE_3)
+STORES = {world: world.store() for world in dict.fromkeys(world for world, _, _ in (*CASES, *CASES_3))}
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,27 @@ def test_the_answer_is_that_of_promtool(world: World, case: Case, theirs: Answer
     assert not wrong, f"{case.expr} at {case.at_ms} ms: {wrong}"
 
 
-def test_every_function_is_in_three_kept_answers_that_are_not_empty() -> None:
-    seen = Counter(word for _, case, theirs in CASES if theirs != FAILED and theirs for word in features(case.expr))
+@pytest.mark.parametrize(
+    ("world", "case", "theirs"), CASES_3, ids=[f"{case.expr[:60]}@{case.at_ms}" for _, case, _ in CASES_3]
+)
+def test_by_the_rules_that_users_get_it_is_that_of_prometheus_3(world: World, case: Case, theirs: Answer | str) -> None:
+    wrong = difference(ours(STORES[world], case, rules=PROMETHEUS_3), theirs)
+    assert not wrong, f"{case.expr} at {case.at_ms} ms: {wrong}"
+
+
+@pytest.mark.parametrize("name", ["left_open", "clamp_first", "atan2_keeps_name", "one_is_steady"])
+def test_the_kept_answers_tell_the_two_versions_apart(name: str) -> None:
+    """Of `merge_close` there is no random case: it is in tests/strategies/metrics/test_promql_rules.py."""
+    older = replace(PROMETHEUS_3, **{name: getattr(PROMETHEUS_2_42, name)})
+    telling = [case for world, case, theirs in CASES_3 if difference(ours(STORES[world], case, rules=older), theirs)]
+    assert len(telling) >= 3
+
+
+@pytest.mark.parametrize("cases", [CASES, CASES_3], ids=["2.42", "3"])
+def test_every_function_is_in_three_kept_answers_that_are_not_empty(
+    cases: list[tuple[World, Case, Answer | str]],
+) -> None:
+    seen = Counter(word for _, case, theirs in cases if theirs != FAILED and theirs for word in features(case.expr))
     words = (
         *FUNCTIONS,
         *OPERATORS,

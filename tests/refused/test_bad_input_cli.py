@@ -286,3 +286,16 @@ def test_what_is_no_file(tmp_path: Path, name: str) -> None:
     else:
         path.symlink_to("nothing")
     check_refused(tmp_path, {}, SIMULATE, "f.yaml: expected a scenario file")
+
+
+@pytest.mark.parametrize(
+    ("files", "words", "line"),
+    [
+        ({"r.yaml": ""}, ("predict", "-f", "r.yaml"), "error: r.yaml: expected a Rollout or a Deployment, got no object\n"),
+        ({}, ("judge", "judge-5pct", "--set", "traffic.rate=0/s"), "traffic: expected traffic of more than 0 requests/s"),
+    ],
+)  # fmt: skip
+def test_what_was_named_on_the_command_line_is_named_as_it_was(
+    files: dict[str, str | bytes], words: tuple[str, ...], line: str, tmp_path: Path
+) -> None:
+    check_refused(tmp_path, files, words, line)

@@ -125,6 +125,7 @@ def test_the_four_shipped_benches_have_the_published_limits() -> None:
         ("", {"look": "7s"}, "--look: expected a duration from 1s to 5m that divides an hour, such as 15s, got '7s'"),
         ("", {"look": "1h"}, "--look: expected a duration"),
         ("", {"strategy": "canry"}, "one.yaml --strategy: unknown strategy 'canry'; did you mean 'canary'?"),
+        ("rate: 50/s", {}, "traffic: expected traffic of more than 0 requests/s, got 0/s"),
         ("errorRatio: 1%", {}, "service.errorRatio: expected an errorRatio above 0% and below 100%, got 0"),
         ("kind: error_ratio", {}, "faults: expected error_ratio faults on the canary that begin together, or --to 5%"),
         ("ratio: 4%", {}, "faults: expected a fault that adds some errors and leaves some answers"),
@@ -138,6 +139,7 @@ def test_what_cannot_be_judged_is_refused(tmp_path: Path, change: str, asked: di
         "kind: error_ratio": "kind: error_ratio, on: stable",
         "ratio: 4%": "ratio: 100%",
         "late": "late",
+        "rate: 50/s": "rate: 0/s",
         "setWeight: 20": "setWeight: 20",
         "": "",
     }[change]

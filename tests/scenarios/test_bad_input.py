@@ -279,7 +279,7 @@ def test_variants_and_overrides_that_do_not_exist(tmp_path: Path) -> None:
         "f.yaml variant: unknown name 'larg'; did you mean 'large'? known: large"
     ]
     assert errors_of(tmp_path, text, overrides={"service.thread": 5}) == [
-        "override service.thread service.thread: unknown field 'thread'; did you mean 'threads'? known: endpointLag, "
+        "override service.thread: unknown field 'thread'; did you mean 'threads'? known: endpointLag, "
         "errorRatio, latency, name, probes, replicas, resources, shutdown, startup, threads"
     ]
     assert errors_of(tmp_path, text, overrides={"faults.1.on": "both"}) == [

@@ -36,7 +36,7 @@ def _of_window(name: str, run: Evaluation, call: Call, at_ms: IntArray) -> Table
         found = over_time.quantile(samples, run.number(call.args[0], at_ms))
     elif name == "predict_linear":
         seconds = run.number(call.args[1], at_ms)
-        found = over_time.predicted(samples, at_ms.astype(np.float64), seconds, run.rules)
+        found = over_time.predicted(samples, at_ms.astype(np.float64), seconds)
     elif name in over_time.BY_RULES:
         found = over_time.BY_RULES[name](samples, run.rules)
     else:

@@ -82,7 +82,7 @@ def last_two(samples: Samples, *, is_rate: bool) -> Found:
     return change, anywhere(rest) & anywhere(samples.inside)
 
 
-def regression(samples: Samples, intercept_ms: FloatArray, rules: Rules) -> tuple[FloatArray, FloatArray]:
+def regression(samples: Samples, intercept_ms: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Least squares through the samples: the slope per second and the value at `intercept_ms` (shape [S, R] or [R])."""
     shape = samples.inside.shape[1:]
     count = np.zeros(shape)
@@ -103,22 +103,20 @@ def regression(samples: Samples, intercept_ms: FloatArray, rules: Rules) -> tupl
     slope = covariance / variance
     intercept = sum_y / count - slope * sum_x / count
     slope, intercept = np.where(constant, 0.0, slope), np.where(constant, first, intercept)
-    spoilt = constant & np.isinf(first)
-    if rules.infinity_spoils:
-        spoilt = anywhere(samples.inside & np.isinf(samples.values))
+    spoilt = constant & np.isinf(first)  # an infinity among others makes a NaN by itself
     return np.where(spoilt, np.nan, slope), np.where(spoilt, np.nan, intercept)
 
 
-def derivative(samples: Samples, rules: Rules) -> Found:
+def derivative(samples: Samples) -> Found:
     """`deriv`: the slope, measured from the first sample for its precision."""
     start = pick(samples.times_ms, first_inside(samples.inside))
-    slope, _ = regression(samples, start.astype(np.float64), rules)
+    slope, _ = regression(samples, start.astype(np.float64))
     return slope, samples.inside.sum(axis=0) >= 2
 
 
-def predicted(samples: Samples, at_ms: FloatArray, seconds: FloatArray, rules: Rules) -> Found:
+def predicted(samples: Samples, at_ms: FloatArray, seconds: FloatArray) -> Found:
     """`predict_linear`: the line at so many seconds after the time of evaluation."""
-    slope, intercept = regression(samples, at_ms, rules)
+    slope, intercept = regression(samples, at_ms)
     return slope * seconds + intercept, samples.inside.sum(axis=0) >= 2
 
 
@@ -206,6 +204,7 @@ PLAIN: Final[dict[str, Callable[[Samples], Found]]] = {
     "avg_over_time": _average,
     "changes": partial(changed, only_down=False),
     "count_over_time": _count,
+    "deriv": derivative,
     "idelta": partial(last_two, is_rate=False),
     "irate": partial(last_two, is_rate=True),
     "last_over_time": _last,
@@ -220,7 +219,6 @@ PLAIN: Final[dict[str, Callable[[Samples], Found]]] = {
 
 #: functions whose arithmetic differs between versions of Prometheus
 BY_RULES: Final[dict[str, Callable[[Samples, Rules], Found]]] = {
-    "deriv": derivative,
     "delta": partial(stretched, is_counter=False, is_rate=False),
     "increase": partial(stretched, is_counter=True, is_rate=False),
     "rate": partial(stretched, is_counter=True, is_rate=True),
