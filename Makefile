@@ -60,6 +60,18 @@ cluster-test: setup ## real pods: drills, controls, a killed harness, faults, co
 drills-cluster: setup cluster-up ## every drill in the cluster, with repeats; writes docs/explanation/drill-results.md
 	@$(BIN)/python scripts/cluster_drills.py
 
+.PHONY: kind-up
+kind-up: ## make a kind cluster with Chaos Mesh, Gateway API, Traefik and Prometheus (needs Docker; docs/how-to/kind.md)
+	@hack/kind/up.sh
+
+.PHONY: kind-down
+kind-down: ## delete it
+	@hack/kind/down.sh
+
+.PHONY: kind-test
+kind-test: setup ## the tests of a cluster in it, with real Chaos Mesh
+	@hack/kind/test.sh
+
 .PHONY: conformance
 conformance: setup ## compare PromQL with promtool (Debian package prometheus) in fresh random cases
 	@$(BIN)/python tests/conformance/promql_differential.py --seed $${SEED:-$$RANDOM} --cases $${CASES:-500}

@@ -148,7 +148,7 @@ def _namespace(kube: Kube, name: str) -> Iterator[Finding]:
     elif found.get("status", {}).get("phase") == "Terminating":
         mend = f"kubectl wait --for delete --timeout 5m namespace/{name}"
         yield Finding(about=about, state="missing", text=f"{name} is being deleted", mend=mend)
-    elif found["metadata"].get("labels", {}).get(ALLOWED) != "true":
+    elif (found["metadata"].get("labels") or {}).get(ALLOWED) != "true":
         text = f"{name} does not allow drills: it lacks the label {ALLOWED}=true"
         yield Finding(about=about, state="missing", text=text, mend=allow)
     else:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from chaos.faults.node import NODE_FAULTS, NodeFault
 from chaos.faults.plan import FaultPlan, ProcessFault, planned
 from chaos.faults.verify import ALPHA, Effect, Seen, verified
 
-__all__ = ["ALPHA", "Effect", "FaultPlan", "ProcessFault", "Seen", "planned", "verified"]
+__all__ = [
+    "ALPHA",
+    "NODE_FAULTS",
+    "Effect",
+    "FaultPlan",
+    "NodeFault",
+    "ProcessFault",
+    "Seen",
+    "planned",
+    "verified",
+]

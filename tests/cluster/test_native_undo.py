@@ -105,22 +105,48 @@ class Harness:
 
     def agents(self) -> list[int]:
         """The agent, and then its guards."""
-        found = [self.process.pid]
-        for each in found:
-            found += _children(each)
-        return [pid for pid in found[1:] if "chaos.cluster.native" in _command(pid) and "nsenter" not in _command(pid)]
+        return [
+            pid
+            for pid in _family(self.process.pid)[1:]
+            if "chaos.cluster.native" in _command(pid) and "nsenter" not in _command(pid)
+        ]
 
-    def kill(self, *pids: int) -> None:
-        """SIGKILL to all of these, so that none sees another one die."""
+    def kill_all(self) -> None:
+        """SIGKILL to it, its agent and its guards, so that none sees another one die."""
+        pids = _family(self.process.pid)
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in reversed(pids):
                 os.kill(pid, number)
+        self.process.communicate(timeout=30)
 
     def end(self) -> None:
-        """Reap it."""
+        """End it, and reap it."""
         if self.process.poll() is None:
             self.process.terminate()
         self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[..., Harness]]:
+    """Starts harnesses; none outlives its test."""
+    made: list[Harness] = []
+
+    def start(pod: Pod, faults: Mapping[str, Mapping[str, object]], owner: str) -> Harness:
+        made.append(Harness(pod, faults, owner))
+        return made[-1]
+
+    yield start
+    for each in made:
+        if each.process.poll() is None:
+            each.kill_all()
+
+
+def _family(pid: int) -> list[int]:
+    """A process, its children, and theirs."""
+    found = [pid]
+    for each in found:
+        found += _children(each)
+    return found
 
 
 def _children(pid: int) -> list[int]:
@@ -152,9 +178,9 @@ def test_every_kind_that_stays_is_here() -> None:
 
 
 @pytest.mark.parametrize("http", HTTP)
-def test_sigterm_to_the_harness_takes_all_back(pod: Pod, node: Node, http: str) -> None:
+def test_sigterm_to_the_harness_takes_all_back(pod: Pod, node: Node, hold: Callable[..., Harness], http: str) -> None:
     faults = {http: HTTP[http], **OTHERS}
-    harness = Harness(pod, faults, "terminated")
+    harness = hold(pod, faults, "terminated")
     assert len(entries(node)) == len(faults)
     assert len(traces([pod])) >= len(faults)
     harness.process.terminate()
@@ -165,8 +191,8 @@ def test_sigterm_to_the_harness_takes_all_back(pod: Pod, node: Node, http: str) 
     assert {each.status for each in asyncio.run(ask(pod.ip))} == {200}
 
 
-def test_a_killed_harness_takes_all_with_it(pod: Pod, node: Node) -> None:
-    harness = Harness(pod, {"http_abort": HTTP["http_abort"], **OTHERS}, "killed")
+def test_a_killed_harness_takes_all_with_it(pod: Pod, node: Node, hold: Callable[..., Harness]) -> None:
+    harness = hold(pod, {"http_abort": HTTP["http_abort"], **OTHERS}, "killed")
     agents = harness.agents()
     assert len(agents) == 9
     harness.process.kill()
@@ -177,12 +203,11 @@ def test_a_killed_harness_takes_all_with_it(pod: Pod, node: Node) -> None:
 
 
 def test_a_sweep_takes_back_what_is_left_when_all_are_killed_at_once(
-    web: Web, pod: Pod, node: Node, kube: Kube
+    web: Web, pod: Pod, node: Node, hold: Callable[..., Harness], kube: Kube
 ) -> None:
-    harness = Harness(pod, {"http_abort": HTTP["http_abort"], **OTHERS}, "all-killed")
-    living = Harness(pod, {"packet_loss": OTHERS["packet_loss"]}, "living")
-    harness.kill(harness.process.pid, *harness.agents())
-    harness.end()
+    harness = hold(pod, {"http_abort": HTTP["http_abort"], **OTHERS}, "all-killed")
+    living = hold(pod, {"packet_loss": OTHERS["packet_loss"]}, "living")
+    harness.kill_all()
     assert len(entries(node)) == 9
     done, left = swept(node, web, kube, "all-killed")
     assert left == []
@@ -195,27 +220,30 @@ def test_a_sweep_takes_back_what_is_left_when_all_are_killed_at_once(
     assert {each.status for each in asyncio.run(ask(pod.ip))} == {200}
 
 
-def test_a_sweep_looks_into_the_pods_where_the_registry_is_lost(web: Web, pod: Pod, node: Node, kube: Kube) -> None:
+def test_a_sweep_looks_into_the_pods_where_the_registry_is_lost(
+    web: Web, pod: Pod, node: Node, hold: Callable[..., Harness], kube: Kube
+) -> None:
     """A frozen container cannot be told from one that somebody else has frozen: that is known by the registry only."""
     faults = {"http_abort": HTTP["http_abort"], **OTHERS}
     del faults["freeze"]
-    harness = Harness(pod, faults, "lost")
-    harness.kill(harness.process.pid, *harness.agents())
-    harness.end()
+    harness = hold(pod, faults, "lost")
+    harness.kill_all()
     folder = Path(f"/proc/{node.pid}/root") / FOLDER.relative_to("/")
     for name in entries(node):
         (folder / name).unlink()
-    before = traces([pod])
+    before = [each for each in traces([pod]) if "process" not in each]  # stress dies with its guard by itself
     assert swept(node, web, kube, "somebody-else") == ([], [])
-    assert traces([pod]) == before
+    assert [each for each in traces([pod]) if "process" not in each] == before
     done, left = swept(node, web, kube, None)
     assert left == []
     assert len(done) >= 8  # the two ways of a partition, two of a redirection, a loss, a delay, a limit and its mark
     assert traces([pod]) == []
 
 
-def test_the_agent_takes_back_what_killed_guards_had_in_place(pod: Pod, node: Node) -> None:
-    harness = Harness(pod, {"http_abort": HTTP["http_abort"], **OTHERS}, "guard")
+def test_the_agent_takes_back_what_killed_guards_had_in_place(
+    pod: Pod, node: Node, hold: Callable[..., Harness]
+) -> None:
+    harness = hold(pod, {"http_abort": HTTP["http_abort"], **OTHERS}, "guard")
     agent, *guards = harness.agents()
     assert set(guards) <= set(_children(agent))
     for guard in guards:
@@ -225,8 +253,10 @@ def test_the_agent_takes_back_what_killed_guards_had_in_place(pod: Pod, node: No
     harness.end()
 
 
-def test_guards_take_back_what_they_have_in_place_when_their_agent_is_killed(pod: Pod, node: Node) -> None:
-    harness = Harness(pod, {"http_abort": HTTP["http_abort"], **OTHERS}, "agent")
+def test_guards_take_back_what_they_have_in_place_when_their_agent_is_killed(
+    pod: Pod, node: Node, hold: Callable[..., Harness]
+) -> None:
+    harness = hold(pod, {"http_abort": HTTP["http_abort"], **OTHERS}, "agent")
     os.kill(harness.agents()[0], signal.SIGKILL)
     until(lambda: entries(node) == [] and traces([pod]) == [], "nothing is left")
     harness.end()
@@ -240,7 +270,7 @@ def test_a_killed_guard_and_a_killed_agent_are_made_up_for_by_ensure(web: Web, p
         await injector.inject()
         assert link._process is not None
         for victim in (1, 0):
-            agents = [pid for pid in _descendants(link._process.pid) if "nsenter" not in _command(pid)]
+            agents = [pid for pid in _family(link._process.pid) if "nsenter" not in _command(pid)]
             os.kill(agents[victim], signal.SIGKILL)
             while injector.bearings[pod.uid].until is None:
                 await asyncio.sleep(0.05)
@@ -254,13 +284,6 @@ def test_a_killed_guard_and_a_killed_agent_are_made_up_for_by_ensure(web: Web, p
         await link.close()
 
     asyncio.run(main())
-
-
-def _descendants(pid: int) -> list[int]:
-    found = [pid]
-    for each in found:
-        found += _children(each)
-    return found
 
 
 def test_it_ends_by_itself_and_is_not_made_again(web: Web, pod: Pod, node: Node) -> None:
@@ -301,8 +324,10 @@ def test_recover_in_the_middle_of_inject(web: Web, pod: Pod, node: Node) -> None
     asyncio.run(main())
 
 
-def test_what_would_spoil_another_fault_is_refused(web: Web, pod: Pod, node: Node) -> None:
-    harness = Harness(pod, {"http_abort": HTTP["http_abort"]}, "first")
+def test_what_would_spoil_another_fault_is_refused(
+    web: Web, pod: Pod, node: Node, hold: Callable[..., Harness]
+) -> None:
+    harness = hold(pod, {"http_abort": HTTP["http_abort"]}, "first")
 
     async def main() -> None:
         link = AgentLink(NativeNode(node))

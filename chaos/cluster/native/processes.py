@@ -174,8 +174,8 @@ def await_end(pids: list[int], seconds: float) -> list[int]:
 
 
 def _within(word: str) -> list[int]:
-    found = [pid for pid, text in _cgroups_of_all() if word in text]
-    return sorted(found, key=lambda pid: (started(pid) or 0, pid))
+    found = [(started(pid), pid) for pid, text in _cgroups_of_all() if word in text]
+    return [pid for since, pid in sorted((since, pid) for since, pid in found if since is not None)]
 
 
 def _cgroups_of_all() -> list[tuple[int, str]]:

@@ -196,9 +196,11 @@ async def ask_steadily(host: str, *, per_second: float, seconds: float) -> list[
 
 def traces(pods: Sequence[Pod]) -> list[str]:
     """Everything of ours that is in place in pods or works for them, in words; empty when nothing is left."""
-    found = []
+    found, working = [], processes.setting(MARK)
     for pod in pods:
-        for pid in processes.of_pod(pod.uid)[:1]:
+        members = processes.of_pod(pod.uid)
+        found += [f"{pod.name}: process {pid} for {mark}" for pid, mark in working.items() if pid in members]
+        for pid in members[:1]:
             try:
                 found += [f"{pod.name}: rule {mark}" for mark in sorted(rules.marks(pid, PREFIX))]
                 found += [f"{pod.name}: limit"] if rules.is_shaped(pid) else []
@@ -207,7 +209,7 @@ def traces(pods: Sequence[Pod]) -> list[str]:
         for pid in processes.of_container(pod.container_id)[:1]:
             state = processes.cgroup(pid, "freezer") / "freezer.state"
             found += [f"{pod.name}: frozen"] if state.read_text().strip() != "THAWED" else []
-    return found + [f"process {pid} for {mark}" for pid, mark in processes.setting(MARK).items()]
+    return found
 
 
 def network(pod: Pod) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Api:
         """One that is reached where this server is."""
         return {
             "metadata": {"name": name, "namespace": "front"},
-            "spec": {"listeners": [{"port": self._server.server_port}]},
+            "spec": {"listeners": [{"protocol": "HTTP", "port": self._server.server_port}]},
             "status": {
                 "conditions": [{"type": "Programmed", "status": programmed, "message": why}] if programmed else [],
                 "addresses": [{"type": "IPAddress", "value": at}],
