@@ -475,15 +475,17 @@ def test_abort_ends_a_running_drill_politely_then_at_once(state: Path, manner: s
 @pytest.mark.slow
 def test_a_real_drill_through_the_door(tmp_path: Path, state: Path) -> None:
     """A small service and a canary that looks twice; the machine may be busy, so that no time is asserted."""
-    changes = ["service.replicas=2", "traffic.rate=20/s", "horizon=10m", "expect=[]",
+    changes = ["service.replicas=2", "traffic.rate=20/s", "horizon=10m", "expect=[]", "slo.latency=2s",
                "service.startup={schedule: 0.1s, pull: 0.1s, start: 1s}", "service.probes.readiness={periodSeconds: 1}"]  # fmt: skip
     words = ["drill", "errors-5pct", "--strategy", "canary", "--speed", "10", "--journal", str(tmp_path / "j.json")]
     words += [word for change in changes for word in ("--set", change)]
     words += ["--set", "faults.0.ratio=30%", "-o", "json"]
     done = invoke(*words)
-    assert done.exit_code in (0, 5), done.output
     told = json.loads(done.stdout)
     (drill,) = told["drills"]
+    if done.exit_code == 3 and "steady state" in drill["reasons"][0] and drill["load"]["lag_p99_seconds"] > 0.1:
+        pytest.skip(f"the machine is too busy for drills: {drill['reasons'][0]}")
+    assert done.exit_code in (0, 5), drill["reasons"]
     assert drill["outcome"] == "rolled_back"
     assert drill["faults"][0]["effect_verified"] is True
     assert drill["timeline"]["t5"]["censored"] is False

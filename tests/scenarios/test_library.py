@@ -16,6 +16,7 @@ FILES = (
     "bluegreen-keepalive",
     "bluegreen-rollback-to-nothing",
     "chaos-errors",
+    "chaos-half",
     "chaos-latency",
     "chaos-leak",
     "chaos-pool",

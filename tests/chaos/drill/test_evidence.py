@@ -226,14 +226,19 @@ def test_lives_and_deaths(fault: object, lives: list[Life], bites: bool) -> None
 
 
 def test_leaks_are_seen_in_what_was_scraped() -> None:
+    lives = [Life("canary-0", "canary", 51, 52, NAN), Life("stable-0", "stable", 1, 2, NAN)]
     memory = plan(MemoryLeakFault(kind="memory_leak", mib_per_request=0.1))
-    assert verified(memory, INJECTED, seen(records([]), memory_mib={"canary-0": (50.0, 58.0)})).verified
+    assert verified(memory, INJECTED, seen(records([]), lives=lives, memory_mib={"canary-0": (50.0, 58.0)})).verified
     assert not verified(
-        memory, INJECTED, seen(records([]), memory_mib={"canary-0": (50.0, 51.0), "stable-0": (50.0, 90.0)})
+        memory,
+        INJECTED,
+        seen(records([]), lives=lives, memory_mib={"canary-0": (50.0, 51.0), "stable-0": (50.0, 90.0)}),
     ).verified
     pool = plan(PoolLeakFault(kind="pool_leak", per_request=0.01))
-    assert verified(pool, INJECTED, seen(records([]), pool={"canary-0": 20.0, "stable-0": 3.0})).verified
-    assert not verified(pool, INJECTED, seen(records([]), pool={"canary-0": 4.0, "stable-0": 3.0})).verified
+    assert verified(pool, INJECTED, seen(records([]), lives=lives, pool={"canary-0": 20.0, "stable-0": 3.0})).verified
+    assert not verified(
+        pool, INJECTED, seen(records([]), lives=lives, pool={"canary-0": 4.0, "stable-0": 3.0})
+    ).verified
 
 
 def test_blind_metrics_are_seen_by_the_scrapes_that_did_not_come() -> None:
