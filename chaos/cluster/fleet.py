@@ -196,3 +196,11 @@ def trouble(pod: Pod, found: Object) -> WorldError | None:
         if each["type"] == "PodScheduled" and each["status"] == "False" and each.get("reason") == "Unschedulable":
             return WorldError(f"pod {pod.name} finds no node: {each.get('message', '')[:200]}")
     return None
+
+
+def starved(found: Object) -> WorldError | None:
+    """Why the pods of a ReplicaSet are not even made, in words for a person; None: they are."""
+    for each in found.get("status", {}).get("conditions") or ():
+        if each["type"] == "ReplicaFailure" and each["status"] == "True":
+            return WorldError(f"pods of {found['metadata']['name']} cannot be made: {each.get('message', '')[:300]}")
+    return None

@@ -56,7 +56,7 @@ def _gateway(door: Door, settings: ClusterSettings) -> Object | None:
         if error.status == 404:
             return None
         if error.status == 403:
-            raise WorldError(f"{error}; a Gateway may be read by who drills, or --routing service") from None
+            raise WorldError(f"{error}; say --gateway and --address, or --routing service") from None
         raise
     if len(items) > 1:
         names = ", ".join(sorted(f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in items))
@@ -95,3 +95,15 @@ def router_metrics(door: Door, settings: ClusterSettings) -> str:
     if settings.router_metrics or door.node is None:
         return settings.router_metrics
     return f"http://{native.IP}:{native.ROUTER_METRICS_PORT}/metrics"
+
+
+def refusal(route: Object) -> str | None:
+    """Why no Gateway takes a route, in words; None: one does; empty: nobody has said anything yet."""
+    said = []
+    for parent in route.get("status", {}).get("parents") or ():
+        for each in parent.get("conditions") or ():
+            if each.get("type") == "Accepted":
+                if each.get("status") == "True":
+                    return None
+                said.append(f"{each.get('reason', 'not accepted')}: {each.get('message', '')}"[:200].strip(": "))
+    return "; ".join(dict.fromkeys(said))

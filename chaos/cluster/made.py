@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from chaos.cluster import objects
+from chaos.cluster import gateway, objects
 from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, SERVICE, Kind
 from chaos.cluster.kube import ApiError, Kube, Object
 from chaos.cluster.objects import Drilled, Part
@@ -22,6 +23,8 @@ from chaos.world import WorldError
 from scenarios.schema import Scenario
 from strategies.effects import Revision, RollTo
 
+_ACCEPT_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.1
 Settings = Callable[[Revision], Mapping[str, Any]]
 
 
@@ -97,6 +100,27 @@ class Made:
             self.given.setdefault(self._other, objects.settings_of(other))
         last = (SERVICE, "all") if self.gateway is None else (HTTP_ROUTE, "")
         return main is not None and await self._get(*last) is not None
+
+    async def accepted(self) -> None:
+        """Wait until the Gateway takes the route; one that says nothing is taken at its silence.
+
+        Raises:
+            WorldError: it does not: no request of this drill would arrive.
+        """
+        deadline, why = time.monotonic() + _ACCEPT_SECONDS, ""
+        while self.gateway is not None and time.monotonic() < deadline:
+            route = await self._get(HTTP_ROUTE, "")
+            refused = gateway.refusal(route) if route is not None else "the route is gone"
+            if refused is None:
+                return
+            why = refused
+            await asyncio.sleep(_LOOK_SECONDS)
+        if why:
+            name = "/".join(self.gateway or ())
+            raise WorldError(
+                f"Gateway {name} does not take routes of namespace {self.drilled.namespace} ({why}): let a listener of "
+                f"it allow them (allowedRoutes), or name another one with --gateway"
+            )
 
     # -- orders ---------------------------------------------------------------------------------------------------
 

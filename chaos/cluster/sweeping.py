@@ -119,7 +119,7 @@ def _found(kind: Kind, item: Object) -> Found:
         drill=meta["labels"][DRILL],
         expires=expires,
         uid=meta["uid"],
-        held_by=tuple(meta.get("finalizers") or ()) if "deletionTimestamp" in meta else (),
+        held_by=tuple(meta.get("finalizers") or ()),
     )
 
 

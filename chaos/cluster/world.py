@@ -11,7 +11,7 @@ from typing import Any, Final
 from chaos.app_settings import told
 from chaos.clock import MICROSECONDS, LiveClock
 from chaos.cluster import traefik
-from chaos.cluster.fleet import REVISIONS, Fleet, trouble
+from chaos.cluster.fleet import REVISIONS, Fleet, starved, trouble
 from chaos.cluster.informer import Informer
 from chaos.cluster.kinds import DEPLOYMENT, POD, REPLICA_SET
 from chaos.cluster.kube import Kube, Object
@@ -118,6 +118,7 @@ class ClusterWorld:
             await informer.start()
         await self.fleet.start()
         await self._serving(release.replicas, taken_over=taken_over)
+        await self.made.accepted()
         self.fleet.reset()
         self._scraping = asyncio.create_task(self.scraper.run())
         self._scraping.add_done_callback(self._ended)
@@ -132,6 +133,9 @@ class ClusterWorld:
                     raise problem
                 if pod.restarts:
                     raise WorldError(f"{pod.name} ended before the rollout began: {await self._words(pod)}")
+            for found in self._sets.objects.values():
+                if (problem := starved(found)) is not None:
+                    raise problem
             if time.monotonic() > deadline:
                 late = next((pod for pod in fleet.active("stable") if not pod.ready), None)
                 what = f"{late.name}: {late.waiting or late.phase}, {await self._words(late)}" if late else "no pods"
