@@ -17,7 +17,7 @@ from chaos.cluster import fleet as fleets
 from chaos.cluster import made as hands
 from chaos.cluster import world as under_test
 from chaos.cluster.informer import Informer
-from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, GATEWAY, HTTP_ROUTE, POD, SERVICE
+from chaos.cluster.kinds import CONFIG_MAP, GATEWAY, HTTP_ROUTE, POD, SERVICE
 from chaos.cluster.kube import Kube
 from chaos.cluster.objects import Drilled
 from chaos.cluster.pod import ADMIN_PORT, REVISION
