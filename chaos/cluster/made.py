@@ -83,7 +83,8 @@ class Made:
 
     async def service(self, replicas: int) -> None:
         """Make the service with the stable revision, and send all traffic to it."""
-        await self._deploy("main", "stable", replicas)
+        if "stable" not in self.given:  # else a harness was killed after this, and its pods stay as they were started
+            await self._deploy("main", "stable", replicas)
         suffixes: tuple[Revision | None, ...] = ("stable", "canary", None)
         for revision in suffixes:
             await self._apply(SERVICE, objects.service(self.drilled, revision))

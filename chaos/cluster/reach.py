@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import aiohttp
@@ -17,6 +19,7 @@ from chaos.world import WorldError
 
 LONGEST: Final = 4 << 20  #: bytes of one answer
 _PROBE_SECONDS: Final = 1.0
+_AT_ONCE: Final = 16
 
 
 class Reach:
@@ -26,6 +29,7 @@ class Reach:
         self._kube = kube
         self.direct = direct
         self._session: aiohttp.ClientSession | None = None
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "reach")  # of its own: pods that hang delay no order
 
     async def find_out(self, pod: Pod) -> bool:
         """Whether the addresses of pods can be reached from here."""
@@ -60,6 +64,7 @@ class Reach:
 
     async def close(self) -> None:
         """Let go of connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -75,7 +80,8 @@ class Reach:
         if not self.direct:
             through = POD.path(pod.namespace, f"{pod.name}:{port}", "proxy") + path
             host = f"{_literal(pod.ip)}:{port}"  # its admin endpoint answers to its own name only
-            return await asyncio.to_thread(self._kube.text, method, through, body, seconds=seconds, host=host)
+            ask = functools.partial(self._kube.text, method, through, body, seconds=seconds, host=host)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         url = f"http://{_literal(pod.ip)}:{port}{path}"
         return await self._fetched(method, url, body, seconds, f"{pod.name}{path}")
 

@@ -72,7 +72,8 @@ def clear(kube: Kube, namespace: str, drill: str, *, patience_seconds: float = _
             return []
         if time.monotonic() > deadline:
             return [each.left(refused.get(each.uid, "")) for each in there]
-        controlled = any(each.kind is DEPLOYMENT for each in there)
+        # a Deployment takes its ReplicaSets with it, unless somebody's finalizer keeps it there
+        controlled = any(each.kind is DEPLOYMENT and not each.held_by for each in there)
         for each in there:
             if each.uid not in asked and not (each.kind is REPLICA_SET and controlled):
                 asked.add(each.uid)

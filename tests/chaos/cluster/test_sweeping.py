@@ -106,6 +106,22 @@ def test_an_orphan_replica_set_goes_as_well(api: ApiServer, kube: Kube) -> None:
     assert sweeping.clear(kube, HERE, "d1") == []
 
 
+def test_pods_of_a_deployment_that_somebody_holds_go_all_the_same(tmp_path: Path) -> None:
+    with ApiServer(Store({HERE: {}}), ticks=Workloads(lambda pod: Behaviour(ready_seconds=0, stop_seconds=0))) as api:
+        labels = {"rolloutlab/drill": "d1"}
+        template = {"metadata": {"labels": {**labels, "a": "b"}}, "spec": SPECS[POD]}
+        body = {
+            "metadata": {"name": "web", "labels": labels, "finalizers": ["x/y"]},
+            "spec": {**SPECS[DEPLOYMENT], "replicas": 3, "template": template},
+        }
+        api.store.create(DEPLOYMENT, body, HERE)
+        kube = Kube(str(api.kubeconfig(tmp_path / "kc")))
+        while len(kube.list(POD, HERE)["items"]) < 3:
+            time.sleep(0.01)
+        assert sweeping.clear(kube, HERE, "d1", patience_seconds=3) == ["Deployment web (held by x/y)"]
+        assert api.store.names(HERE) == ["Deployment/web"]
+
+
 def test_what_a_finalizer_of_somebody_else_holds_is_left_and_said(api: ApiServer, kube: Kube) -> None:
     """Forcing it could leave its fault in the kernel."""
     put(api, POD_CHAOS, "fault", finalizers=["chaos-mesh/records"])
