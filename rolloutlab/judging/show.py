@@ -73,7 +73,8 @@ def glance(bench: Bench, cards: Sequence[Card]) -> str:
     for one in cards[0].false_alarms:
         main = one.seconds == HOUR
         head.append(f"false alarms, {mark_name(one)}" if main else mark_name(one))
-        under.append("good releases [95 %]" if main else "false alarms")
+        coarse = f"looks each {duration_text(one.look_seconds)}" if one.look_seconds > bench.look_seconds else ""
+        under.append("good releases [95 %]" if main else coarse or "false alarms")
     head += ["seen", "delay, s", "× limit", "matched × limit", "efficiency", "end, s", "exposed"]
     under += ["", "p50 / p90 / p99", "mean", "mean [95 %]", "own rates", "mean", "requests"]
     rows = []

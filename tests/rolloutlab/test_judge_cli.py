@@ -96,6 +96,13 @@ def test_the_table_and_the_document_agree(table: str, document: dict) -> None:
     assert f"{card['fault']['delay_seconds']['p50']:,.0f} / " in row
 
 
+def test_the_head_says_where_the_day_is_looked_at_less_often(run: Run) -> None:
+    found = run("judge", "judge-5pct-low-traffic", "--runs", "16", "--look", "5s", "--judge", "ripr")
+    assert found.exit_code == 0, found.output
+    assert "looks each 15s" in found.stdout
+    assert "looks each" not in run(*FAST, "--judge", "ripr").stdout  # all of them each 60 s
+
+
 def test_only_the_judges_asked_for(run: Run) -> None:
     found = run(*FAST, "--judge", "lindon_malek", "--judge", "yours", "-o", "json")
     assert [one["judge"] for one in json.loads(found.stdout)["results"]] == [
