@@ -130,9 +130,9 @@ class Processes:
             while line := await self._reader.readline():
                 message = json.loads(line)
                 if "id" in message:
-                    self._answers.pop(message["id"]).set_result(message)
+                    _settle(self._answers.pop(message["id"]), message)
                 elif message["event"] == "warden":
-                    self._up.set_result(None)
+                    _settle(self._up, None)
                 else:
                     self._event(message)
         except ConnectionError:
@@ -146,12 +146,12 @@ class Processes:
         if process is None:  # it was faster than the answer that names it
             self._early.setdefault(message["pid"], []).append(message)
         elif message["event"] == "ready":
-            process.ready.set_result(message["data"])
+            _settle(process.ready, message["data"])
         else:
             self._exited(process, message["code"])
 
     def _exited(self, process: Process, code: int) -> None:
-        process.exited.set_result(code)
+        _settle(process.exited, code)
         self.processes.pop(process.pid, None)
         if not process.ready.done():
             process.ready.set_exception(WorldError(f"{process.name} ended with {code} before it was ready"))
@@ -163,8 +163,9 @@ class Processes:
         """The warden is gone, and so is everything that it had started."""
         error = WorldError(f"the warden of run {self.run.id} is gone: {self.log_tail('warden.log') or 'no message'}")
         for answer in self._answers.values():
-            answer.set_exception(error)
-            answer.exception()
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()
         self._answers.clear()
         if not self._up.done():
             self._up.set_exception(error)
@@ -172,6 +173,12 @@ class Processes:
             self.on_lost(error)  # before its processes are told to have ended: that follows from it
         for process in list(self.processes.values()):
             self._exited(process, -9)
+
+
+def _settle(future: asyncio.Future[Any], value: Any) -> None:
+    """Give a result to whoever waits; one who was cancelled waits no longer."""
+    if not future.done():
+        future.set_result(value)
 
 
 def full(path: Path) -> str:

@@ -114,6 +114,43 @@ def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     with_processes(tmp_path, work)
 
 
+def test_who_no_longer_waits_for_an_answer_disturbs_nobody(tmp_path: Path) -> None:
+    """The end of a drill cancels whoever waits; the answers come all the same."""
+
+    async def work(processes: Processes) -> None:
+        sleeper = await processes.execute("sleeper", SLEEPER, "s.log")
+        for order in (processes.signal(sleeper, signal.SIGCONT), processes.execute("late", SLEEPER, "l.log")):
+            asking = asyncio.create_task(order)
+            await asyncio.sleep(0)  # it is sent
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        await processes.signal(sleeper, signal.SIGKILL)
+        assert await sleeper.exited == -signal.SIGKILL
+
+    run = with_processes(tmp_path, work)
+    assert run.processes() == []
+
+
+def test_a_start_that_is_cancelled_ends_the_warden_too(tmp_path: Path) -> None:
+    run = Run.create(tmp_path)
+
+    async def main() -> None:
+        processes = Processes(run)
+        starting = asyncio.create_task(processes.start(replicas=False))
+        while processes._warden is None:
+            await asyncio.sleep(0)
+        while not hasattr(processes, "_writer"):
+            await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await processes.stop()
+
+    asyncio.run(main())
+    assert run.processes() == []
+
+
 def test_when_the_warden_is_killed_all_end_and_the_harness_hears_of_it(tmp_path: Path) -> None:
     async def work(processes: Processes) -> None:
         sleeper = await processes.execute("sleeper", SLEEPER, "s.log")
