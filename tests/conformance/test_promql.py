@@ -13,7 +13,7 @@ from promql_differential import features, main, run
 from promql_oracle import MISSING, promtool
 from promql_world import FAILED, Answer, Case, World, difference, on_the_last_bit, ours, read_samples
 
-from strategies.metrics.promql import PROMETHEUS_2_42, PROMETHEUS_3
+from strategies.metrics.promql import PROMETHEUS_2_42, PROMETHEUS_3, windows
 from strategies.metrics.promql.aggregate import OPERATORS
 from strategies.metrics.promql.functions import FUNCTIONS
 
@@ -86,6 +86,13 @@ def test_off_the_grid_of_scrapes_open_and_closed_windows_agree(number: int) -> N
         closed = ours(STORES[world], later)
         opened = ours(STORES[world], later, rules=replace(PROMETHEUS_2_42, left_open=True))
         assert not difference(opened, closed, tolerance=0.0), case.expr
+
+
+def test_long_series_are_cut_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [ours(STORES[world], case) for world, case, _ in CASES]
+    monkeypatch.setattr(windows, "_LONG", 0)
+    for (world, case, _), answer in zip(CASES, before, strict=True):
+        assert not difference(ours(STORES[world], case), answer, tolerance=0.0), case.expr
 
 
 @pytest.mark.skipif(promtool() is None, reason=MISSING)

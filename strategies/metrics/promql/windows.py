@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strategies.metrics.promql.values import Kind, Samples, Table, anywhere, last_inside, pick
 from strategies.metrics.series import BoolArray, IntArray, Labels, Selected, pairs
+
+_LONG: Final = 50_000  #: samples from which on it pays to look for the part that matters
 
 
 def window(found: Selected, end_ms: IntArray, range_ms: int, *, left_open: bool) -> Samples:
@@ -43,6 +47,7 @@ def instant(found: Selected, at_ms: IntArray, lookback_ms: int, *, left_open: bo
 def _between(found: Selected, end_ms: IntArray, range_ms: int, *, left_open: bool) -> tuple[Samples, BoolArray | None]:
     """The samples of the window, markers among them, and which are markers; T is cut to what any window needs."""
     labels, order = _sorted(found)
+    found = _cut(found, end_ms, range_ms)
     times = found.times_ms
     start = (end_ms - range_ms)[:, None]
     inside = ((times > start) if left_open else (times >= start)) & (times <= end_ms[:, None])
@@ -63,6 +68,20 @@ def _between(found: Selected, end_ms: IntArray, range_ms: int, *, left_open: boo
         range_ms,
     )
     return samples, None if found.stale is None else _time_first(found.stale[:, :, part], order)
+
+
+def _cut(found: Selected, end_ms: IntArray, range_ms: int) -> Selected:
+    """Long series without the places before and after all windows; times ascend, so that few places are looked at."""
+    times = found.times_ms
+    if times.size < _LONG or not times.size:
+        return found
+    begin, end = end_ms.min() - range_ms, end_ms.max()
+    places = range(times.shape[2])
+    first = bisect_left(places, True, key=lambda place: bool((times[:, :, place] >= begin).any()))
+    last = bisect_left(places, True, key=lambda place: bool((times[:, :, place] > end).all()))
+    part = slice(first, max(last, first + 1))
+    stale = None if found.stale is None else found.stale[:, :, part]
+    return Selected(found.labels, times[:, :, part], found.values[:, :, part], found.kept[:, :, part], stale)
 
 
 def _sorted(found: Selected) -> tuple[tuple[Labels, ...], list[int] | None]:
