@@ -44,8 +44,10 @@ def kubeconfig(api: ApiServer, tmp_path: Path) -> Path:
     return api.kubeconfig(tmp_path / "kubeconfig")
 
 
-def gateway(api: ApiServer, name: str = "web", addresses: tuple[str, ...] = ("10.0.0.9",), **spec: Any) -> None:
-    listeners = [{"name": "tls", "protocol": "HTTPS", "port": 443}, {"name": "http", "protocol": "HTTP", "port": 8000}]
+def gateway(api: ApiServer, name: str = "web", addresses: tuple[str, ...] = ("127.0.0.1",), **spec: Any) -> None:
+    """Its listener for HTTP is the API server's own: somebody must listen there."""
+    port = int(api.url.rpartition(":")[2])
+    listeners = [{"name": "tls", "protocol": "HTTPS", "port": 443}, {"name": "http", "protocol": "HTTP", "port": port}]
     api.store.create(GATEWAY, {"metadata": {"name": name}, "spec": {"listeners": listeners, **spec}}, "infra")
     status = {"addresses": [{"type": "IPAddress", "value": each} for each in addresses]}
     api.store.patch(GATEWAY, name, {"status": status}, "infra", "status")
@@ -188,7 +190,33 @@ def test_a_gateway_without_an_address(api: ApiServer, kubeconfig: Path) -> None:
     gateway(api, addresses=("lb.example.com",))
     said = refused(kubeconfig)
     assert said == "Gateway infra/web tells no IP address; say where it is reached with --address HOST:PORT"
-    assert "behind Gateway infra/web" in plan(kubeconfig, "--address", "10.0.0.9:80", code=0)
+    assert "behind Gateway infra/web" in plan(kubeconfig, "--address", api.url.removeprefix("http://"), code=0)
+
+
+def test_a_gateway_that_is_not_reached_from_here(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        said = refused(kubeconfig, "--address", f"127.0.0.1:{port}")
+    assert said == (
+        f"Gateway infra/web is not reached from here at 127.0.0.1 port {port} (Connection refused); "
+        f"--address says where it is"
+    )
+
+
+def test_clocks_that_differ_are_told(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    assert "clock" not in plan(kubeconfig, code=0)
+    for skew, words in ((3600.0, "1h ahead of"), (-90.0, "1m30s behind")):
+        api.trouble.skew_seconds = skew
+        assert f"the cluster's clock is {words} this machine's" in plan(kubeconfig, code=0)
+
+
+def test_probes_that_kubernetes_does_not_take(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    more = ("--set", "service.probes.liveness={periodSeconds: 1, successThreshold: 2}")
+    assert refused(kubeconfig, *more) == "service.probes.liveness.successThreshold: Kubernetes takes 1 only, got 2"
 
 
 def test_a_gateway_that_speaks_no_http(api: ApiServer, kubeconfig: Path) -> None:
@@ -204,7 +232,7 @@ def test_gateways_that_may_not_be_looked_for(api: ApiServer, kubeconfig: Path) -
     gateway(api)
     api.trouble.forbid("get", "list", plural="gateways")
     assert "say --gateway and --address, or --routing service" in refused(kubeconfig)
-    plan(kubeconfig, "--gateway", "infra/web", "--address", "10.0.0.9:80", code=0)
+    plan(kubeconfig, "--gateway", "infra/web", "--address", api.url.removeprefix("http://"), code=0)
     plan(kubeconfig, "--routing", "service", code=0)
 
 
