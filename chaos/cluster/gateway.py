@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 
 from chaos.cluster.door import Door
@@ -80,6 +81,15 @@ def _address(door: Door, found: Object) -> tuple[str, int]:
         except ValueError:
             continue  # a name: nothing is sent to what a name may point to
     raise WorldError(f"Gateway {name} tells no IP address; say where it is reached with --address HOST:PORT")
+
+
+def unreached(address: tuple[str, int], *, seconds: float = 3.0) -> str | None:
+    """Why nobody listens there as far as this machine can see, in words; None: somebody does. Blocks."""
+    try:
+        with socket.create_connection(address, seconds):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def service_address(door: Door, name: str, namespace: str) -> tuple[str, int]:

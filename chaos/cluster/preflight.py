@@ -34,12 +34,15 @@ def there(
     """What a cluster is like for a drill; one that cannot be used says why in `problems`."""
     problems = list(preflight.state_problems(state or state_dir()))
     native, counted, router, serves, outside = False, False, None, "a cluster", None
+    clocks: tuple[str, ...] = ()
     try:
         found = doors.opened(settings)
         native = found.node is not None
         problems += safety.refusals(found.kube, settings)
         router = None if settings.observe else gateway.router(found, settings)
+        problems += _unreached(router)
         serves = _engine(found, router, settings)
+        clocks = tuple(_clocks(found.kube.skew_seconds))
         outside = _outside(found, settings)
         counted = bool(gateway.router_metrics(found, settings)) and router is not None
     except WorldError as error:
@@ -49,11 +52,11 @@ def there(
     most = MOST_PODS if native else MOST_PODS_ELSEWHERE
     refused = preflight.refused(scenario, faults, router="the gateway", most=most)
     return Where(
-        refused=(*refused, *_refused(faults, by_router=by_router)),
+        refused=(*refused, *_refused(faults, by_router=by_router), *_probes(scenario)),
         problems=tuple(dict.fromkeys(problems)),
         weights=router is not None or bool(settings.observe),
         pace=Pace(per_core=NATIVE_PER_CORE if native else ELSEWHERE_PER_CORE, probe_seconds=None),
-        labels=tuple(_labels(scenario, settings, routed=router is not None, counted=counted)),
+        labels=(*_labels(scenario, settings, routed=router is not None, counted=counted), *clocks),
         engine=serves,
         outside=outside,
     )
@@ -86,6 +89,27 @@ def _refused(faults: Sequence[FaultPlan], *, by_router: bool) -> Iterator[str]:
             other = {"kill": "pod_kill or container_kill", "hang": "freeze"}[plan.fault.kind]
             kind = plan.fault.kind
             yield f"faults[{plan.number}]: {kind} is of processes on this machine; in a cluster it is {other}"
+
+
+def _unreached(router: Router | None) -> Iterator[str]:
+    if router is not None and (why := gateway.unreached(router.address)) is not None:
+        host, port = router.address
+        name = "/".join(router.gateway)
+        yield f"Gateway {name} is not reached from here at {host} port {port} ({why}); --address says where it is"
+
+
+def _probes(scenario: Scenario) -> Iterator[str]:
+    probes = scenario.service.probes
+    for name, probe in (("liveness", probes.liveness), ("startup", probes.startup)):
+        if probe is not None and probe.success_threshold != 1:
+            yield f"service.probes.{name}.successThreshold: Kubernetes takes 1 only, got {probe.success_threshold}"
+
+
+def _clocks(skew_seconds: float) -> Iterator[str]:
+    if skew_seconds:
+        ahead = "ahead of" if skew_seconds > 0 else "behind"
+        took = duration_text(abs(round(skew_seconds)))
+        yield f"the cluster's clock is {took} {ahead} this machine's: leases and expiry go by the cluster's"
 
 
 def _labels(scenario: Scenario, settings: ClusterSettings, *, routed: bool, counted: bool) -> Iterator[str]:

@@ -31,6 +31,7 @@ from chaos.world import WorldError
 
 _RESIDENT_MIB: Final = 45.0  #: of a replica without a leak, where no scrape has told yet
 _SPARE_SECONDS: Final = 600.0
+_REACH_SECONDS: Final = 10.0  #: real time within which the first connection must succeed
 
 
 class ClusterSite:
@@ -105,6 +106,22 @@ class ClusterSite:
         self.processes.on_lost = self._around.failed
         await self.processes.start(replicas=False)
         await self.world.start(self._around.plan.release)
+        await self._reached()
+
+    async def _reached(self) -> None:
+        """Whether requests arrive at all; a Service without a Gateway has an address of the cluster's inside.
+
+        Raises:
+            WorldError: nobody listens there.
+        """
+        target, deadline = self.target(), time.monotonic() + _REACH_SECONDS
+        while why := await asyncio.to_thread(gateway.unreached, (target.host, target.port)):
+            if time.monotonic() > deadline:
+                raise WorldError(
+                    f"nothing listens at {target.host} port {target.port} as seen from here ({why}): drill from inside "
+                    f"the cluster (`rolloutlab schedule`), or through a Gateway (`rolloutlab doctor`)"
+                )
+            await asyncio.sleep(0.2)
 
     def target(self) -> Target:
         """See `Site`."""

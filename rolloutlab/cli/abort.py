@@ -30,9 +30,9 @@ def command(runs: tuple[str, ...], everything: bool, timeout: float, world: str,
     """
     import json
 
-    from rolloutlab.cli.drilling import ended, need_world, tried
+    from rolloutlab.cli.drilling import ended, need_to_clear, tried
 
-    need_world("abort", world)
+    need_to_clear("abort", world)
     from rolloutlab.drill.clearing import aborted, running, stopped_in_cluster
     from rolloutlab.text import safe
     from scenarios.errors import unknown

@@ -82,7 +82,16 @@ def need_world(command: str, world: str = "local") -> None:
     """
     from scenarios.errors import pick
 
-    missing = [name for name in pick(world, _NEEDED, field="--world") if importlib.util.find_spec(name) is None]
+    _need(command, world, pick(world, _NEEDED, field="--world"))
+
+
+def need_to_clear(command: str, world: str = "local") -> None:
+    """The same for what ends or goes on with drills of any world: where none is named, what all of them need."""
+    need_world(command, world) if world != "local" else _need(command, world, _COMMON)
+
+
+def _need(command: str, world: str, modules: Sequence[str]) -> None:
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         wanted = f"{command} needs: pip install 'rolloutlab[{world}]' (missing: {', '.join(missing)})"
         raise click.ClickException(wanted)

@@ -18,9 +18,9 @@ def command(run: str | None, undo: bool, allow_python: bool, output: str, quiet:
     RUN is a run id, as `rolloutlab resume` without one lists them. The processes died with the harness: they are
     started anew as the journal left them. Exit codes as of `rolloutlab drill`.
     """
-    from rolloutlab.cli.drilling import need_world, print_drills, refusals
+    from rolloutlab.cli.drilling import need_to_clear, print_drills, refusals
 
-    need_world("resume")
+    need_to_clear("resume")
     from rolloutlab.cli import options
     from rolloutlab.drill.live import view
     from rolloutlab.drill.resuming import resumed, unfinished

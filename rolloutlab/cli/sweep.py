@@ -24,9 +24,9 @@ def command(world: str, only_plan: bool, output: str, **where: Any) -> None:
     """
     import json
 
-    from rolloutlab.cli.drilling import ended, need_world, tried
+    from rolloutlab.cli.drilling import ended, need_to_clear, tried
 
-    need_world("sweep", world)
+    need_to_clear("sweep", world)
     from rolloutlab.drill import clearing
     from rolloutlab.text import safe
 

@@ -114,8 +114,10 @@ def _had(run: Run) -> tuple[str, ...]:
 def _clear(run: Run) -> list[str]:
     """What it has in a cluster goes first: its file says where that is."""
     if (run.path / CLUSTER).exists():
-        from chaos.cluster.recovering import clear_run  # loads the Kubernetes client
-
+        try:
+            from chaos.cluster.recovering import clear_run  # loads the Kubernetes client
+        except ImportError:
+            return ["objects in a cluster, which needs: pip install 'rolloutlab[cluster]'"]
         left = clear_run(run)
         if left:
             return left

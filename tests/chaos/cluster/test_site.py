@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from chaos.clock import LiveClock
 from chaos.cluster import safety, sweeping
+from chaos.cluster import site as sites
 from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, LEASE
 from chaos.cluster.settings import ClusterSettings
 from chaos.cluster.site import ClusterSite
@@ -203,6 +205,27 @@ def test_a_site_that_another_drill_was_faster_at_makes_nothing(cluster: ApiServe
 
     asyncio.run(main())
     assert cluster.store.names(HERE) == ["ConfigMap/theirs"]
+
+
+def test_a_service_that_is_not_reached_from_here_says_where_to_drill(
+    cluster: ApiServer, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens at the address that a Service has inside of the cluster."""
+    assert plan.settings.cluster is not None
+    monkeypatch.setattr(sites, "_REACH_SECONDS", 0.5)
+    without = replace(plan.settings, cluster=replace(plan.settings.cluster, routing="service"))
+
+    async def main() -> None:
+        site = place(replace(plan, settings=without))
+        with pytest.raises(
+            WorldError, match=r"nothing listens at 127\..* port 80 as seen from here .*rolloutlab schedule"
+        ):
+            await site.start()
+        await site.stop()
+        assert await site.clear() == []
+
+    asyncio.run(main())
+    assert cluster.store.names(HERE) == []
 
 
 def test_what_cannot_be_cleared_is_said_and_the_record_stays(
