@@ -54,11 +54,12 @@ cluster-down: ## end it; nothing of it stays
 
 .PHONY: cluster-test
 cluster-test: setup ## real pods: drills, controls, a killed harness, faults, controllers (root, about ten minutes)
-	@hack/node/test.sh tests/cluster -p no:cacheprovider
+	@hack/node/test.sh tests/cluster -m "not slow" -p no:cacheprovider
 
 .PHONY: drills-cluster
 drills-cluster: setup cluster-up ## every drill in the cluster, with repeats; writes docs/explanation/drill-results.md
 	@$(BIN)/python scripts/cluster_drills.py
+	@hack/node/test.sh tests/cluster -m slow -p no:cacheprovider
 
 .PHONY: kind-up
 kind-up: ## make a kind cluster with Chaos Mesh, Gateway API, Traefik and Prometheus (needs Docker; docs/how-to/kind.md)
