@@ -111,7 +111,9 @@ class Made:
         deadline, why = time.monotonic() + _ACCEPT_SECONDS, ""
         while self.gateway is not None and time.monotonic() < deadline:
             route = await self._get(HTTP_ROUTE, "")
-            refused = gateway.refusal(route) if route is not None else "the route is gone"
+            if route is None:
+                raise WorldError(f"somebody deleted the route {self.drilled.named('')} of this drill")
+            refused = gateway.refusal(route)
             if refused is None:
                 return
             why = refused

@@ -20,7 +20,7 @@ from chaos.cluster.informer import Informer
 from chaos.cluster.kinds import CONFIG_MAP, GATEWAY, HTTP_ROUTE, POD, SERVICE
 from chaos.cluster.kube import Kube
 from chaos.cluster.objects import Drilled
-from chaos.cluster.pod import ADMIN_PORT, REVISION
+from chaos.cluster.pod import ADMIN_PORT, REVISION, Pod
 from chaos.cluster.testing import ApiServer, Behaviour, Store, Workloads
 from chaos.cluster.world import ClusterWorld
 from chaos.world import WorldError
@@ -385,6 +385,9 @@ def test_complete_is_what_kubernetes_calls_so(tmp_path: Path, change: dict[str, 
     assert world._complete(AwaitComplete("canary", 4)) is complete
     assert world._complete(AwaitComplete("canary", 5)) is False
     assert world._complete(AwaitComplete("stable", 4)) is False
+    world.fleet.pods["old"] = Pod(name="old", namespace=HERE, uid="u", revision="stable", ready=True)
+    world.fleet._created_us["u"] = 0
+    assert world._complete(AwaitComplete("canary", 4)) is False, "users may still meet the old revision"
 
 
 def test_an_evicted_pod_does_not_hold_a_rollout_up(tmp_path: Path) -> None:
