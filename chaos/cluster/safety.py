@@ -23,9 +23,9 @@ from chaos.world import WorldError
 DENIED: Final = ("kube-*", "prod*", "*-prod", "*-production", "default")  #: namespaces in which no drill ever runs
 STOP: Final = "rolloutlab-stop"  #: a ConfigMap of this name in the namespace stops drills and lets none begin
 LEASE_NAME: Final = "rolloutlab-drill"
-LEASE_SECONDS: Final = 30
+LEASE_SECONDS: Final = 45
 RENEW_SECONDS: Final = 5.0
-_ASK_SECONDS: Final = 3.0  #: that one request of the thread may take, besides as long to connect
+_ASK_SECONDS: Final = 5.0  #: that one request of the thread may take, besides as long to connect
 #: without a renewal for so long a drill stops: before others may take the lease, whatever is still under way
 _GIVE_UP_SECONDS: Final = LEASE_SECONDS - RENEW_SECONDS - 2 * _ASK_SECONDS
 _TRIES: Final = 3
