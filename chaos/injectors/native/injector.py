@@ -52,7 +52,7 @@ class Settings:
 
     owner: str
     number: int = 0
-    pause_image: str = "registry.k8s.io/pause:3.10"
+    pause_image: str = "rolloutlab.local/pause:1"
     port: int = PORT
     versions: Mapping[Revision, str] = field(default_factory=dict)
     longest_seconds: float = 900.0
