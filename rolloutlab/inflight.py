@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rolloutlab.drill.record import Record
 from scenarios.schema import LatencyFault, Scenario
+from sim.rows import CODES
 
 FloatArray = NDArray[np.float64]
 _Z99: Final = 2.3263478740408408
@@ -65,7 +66,10 @@ def as_seen(
     count = len(columns["detection_seconds"])
     first = pace.speed * _latencies(scenario, rng, (count, 1), bad=True)[:, 0]
     found["detection_seconds"] = np.maximum(0.0, columns["detection_seconds"] - first)
-    found["rollback_seconds"] = columns["rollback_seconds"] + last_seen(scenario, pace, count, rng)
+    last = columns["exposure_seconds"] - columns["detection_seconds"]  # of requests: it may precede the decision
+    taken_back = np.asarray(columns["outcome"]) == CODES["rolled_back"]
+    seen = np.where(taken_back, last + last_seen(scenario, pace, count, rng), np.nan)
+    found["rollback_seconds"] = np.maximum(0.0, seen)
     return found
 
 

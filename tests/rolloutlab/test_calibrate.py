@@ -22,6 +22,7 @@ from rolloutlab.calibrate import (
     FEWEST,
     HOLDS,
     compare,
+    likeliest_shift,
     measured,
     pits,
     predicted,
@@ -133,6 +134,22 @@ def test_coverage_of_a_right_model_is_what_it_says() -> None:
     inside = sum(compare("detection_seconds", model, normal(20, seed)).inside for seed in range(2, 202))
     error = math.sqrt(0.9 * 0.1 / 4000 + 0.9 * 0.1 / 20_000)
     assert abs(inside / 4000 - 0.9) < 5 * error
+
+
+@given(st.floats(-5, 5), st.integers(0, 1000))
+def test_the_likeliest_shift_is_that_of_the_truth(truth: float, seed: int) -> None:
+    """Of 30 values of a law with a sharp edge; a kernel is a sixth of its scale."""
+    rng = np.random.default_rng(seed)
+    model, values = rng.standard_exponential(4000), truth + rng.standard_exponential(30)
+    shift, low, high = likeliest_shift(model, values)
+    assert low <= shift <= high
+    assert shift == pytest.approx(truth, abs=0.6)
+    assert high <= values.min() + 0.6, "what lies below the edge by more than some kernels is hardly possible"
+
+
+def test_a_model_of_one_value_can_be_moved_too() -> None:
+    shift, _, _ = likeliest_shift(np.full(100, 3.0), np.array([5.0, 5.01, 4.99]))
+    assert shift == pytest.approx(2.0, abs=0.05)
 
 
 # --- with the simulator ------------------------------------------------------------------------------------------
