@@ -54,7 +54,7 @@ cluster-down: ## end it; nothing of it stays
 
 .PHONY: cluster-test
 cluster-test: setup ## real pods: drills, controls, a killed harness, faults, controllers (root, about ten minutes)
-	@hack/node/test.sh tests/cluster -m "not slow" -p no:cacheprovider
+	@hack/node/test.sh tests/cluster -m "not slow" -p no:cacheprovider -n 3 --dist loadfile
 
 .PHONY: drills-cluster
 drills-cluster: setup cluster-up ## every drill in the cluster, with repeats; writes docs/explanation/drill-results.md

@@ -80,9 +80,7 @@ def judged(known: Gathered) -> Judgement:
         outcome=drill.outcome,
         measured=measured,
         whole=whole,
-        expectations=[
-            each for each in plan.scenario.expect if (each.strategy, each.variant) == (plan.name, plan.source.variant)
-        ],
+        expectations=plan.expectations(),
         effects=[(effect.verified, effect.reason) for effect in effects.values()],
         harm=_harm(plan),
         problems=drill.problems,

@@ -19,7 +19,8 @@ from chaos.metrics.prometheus import check_url
 from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
-from scenarios.schema import LatencyFault, Scenario, Severity
+from scenarios.outcome import OUTCOMES
+from scenarios.schema import Expectation, LatencyFault, Scenario, Severity
 from strategies import observed
 from strategies.effects import Release, Strategy
 
@@ -42,6 +43,8 @@ class Settings:
         clients: closed loop: this many send, wait and send again, instead of the scenario's traffic.
         state: where run directories stand; None: the user's state folder.
         keep_traffic: leave the traffic log beside the journal.
+        expect: an outcome that takes the place of what the scenario expects: faults in `extra` are not in the file, so
+            that it cannot know what should become of them. Empty: the file's expectations.
         metrics_url: of a Prometheus that answers the strategy's questions; empty: our own scraper.
         cluster: how the cluster is reached and used; None: processes on this machine.
     """
@@ -55,6 +58,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     state: Path | None = None
     keep_traffic: bool = False
+    expect: str = ""
     metrics_url: str = ""
     cluster: ClusterSettings | None = None
 
@@ -70,6 +74,8 @@ class Settings:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.clients is not None and not 1 <= self.clients <= 2000:
             raise ValueError(f"clients must lie in 1..2000, got {self.clients}")
+        if self.expect and self.expect not in OUTCOMES:
+            raise ValueError(f"--expect: unknown outcome {self.expect!r}; known: {', '.join(OUTCOMES)}")
         if self.metrics_url:
             try:
                 check_url(self.metrics_url)
@@ -135,6 +141,21 @@ class Plan:
         """Hard limits: on this machine a drill may fail all of its own requests, when its faults are meant to."""
         own = self.settings.cluster is None and any(fault.may_fail_everything for fault in self.faults)
         return self.settings.limits.sparing() if own else self.settings.limits
+
+    def expectations(self) -> list[Expectation]:
+        """What this drill is held against: of the file what it says of this strategy and variant."""
+        if not self.settings.expect:
+            cell = (self.name, self.source.variant)
+            return [each for each in self.scenario.expect if (each.strategy, each.variant) == cell]
+        said = Expectation(
+            strategy=self.name,
+            variant=self.source.variant,
+            statistic="share",
+            column=f"outcome={self.settings.expect}",
+            between=(1.0, 1.0),
+            because="it was asked for, in place of what the file expects",
+        )
+        return [said]
 
     def steps_from(self, lead_seconds: float) -> rates.Steps:
         """The traffic for a generator that begins so many real seconds before the rollout; negative: after."""

@@ -21,6 +21,8 @@ from chaos.world import WorldError
 _BEGIN_SECONDS: Final = 15.0  #: real time within which it must have begun
 _END_SECONDS: Final = 20.0  #: real time that it may take: a second for answers, then its report
 _SPARE_SECONDS: Final = 10.0  #: beyond what a drill can take: it ends by itself when nobody ends it
+#: new connections per real second, at most: the port of one that was closed rests for a minute, and there are 28,000
+_MOST_FRESH_PER_SECOND: Final = 400.0
 _MOST_USERS: Final = 1_000_000
 
 
@@ -87,6 +89,7 @@ class Sender:
             max_rate_per_second=max(1.0, 1.01 * plan.peak_per_second),
             max_requests=min(5_000_000, int(2 * duration * plan.peak_per_second) + 10_000),
             max_lag_seconds=plan.max_lag_seconds,
+            new_connection_share=fresh_share(plan.peak_per_second) if target.by_connection else 0.0,
             users=Users(count=min(users.count, _MOST_USERS), zipf=users.zipf) if users is not None else None,
             **schedule,
         )
@@ -114,3 +117,12 @@ class Sender:
         report = Path(f"{latest.path}.json") if latest is not None else None
         if report is not None and report.is_file():
             self.report = json.loads(report.read_text())
+
+
+def fresh_share(peak_per_second: float) -> float:
+    """Share of requests that bring a connection of their own where connections are balanced: all, or as many as can be.
+
+    >>> fresh_share(100.0), fresh_share(800.0)
+    (1.0, 0.5)
+    """
+    return min(1.0, _MOST_FRESH_PER_SECOND / max(peak_per_second, 1e-9))

@@ -38,12 +38,18 @@ class Around:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where users send their requests: an address, headers that each request bears, networks that are allowed."""
+    """Where users send their requests: an address, headers that each request bears, networks that are allowed.
+
+    Attributes:
+        by_connection: who balances there may know connections only, as kube-proxy does, and not requests: one that is
+            kept alive stays with its pod, and would never meet a new one.
+    """
 
     host: str
     port: int
     headers: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    by_connection: bool = False
     version_header: str = ""  #: of a service of somebody else; empty: ours names its revision
 
 

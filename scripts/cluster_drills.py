@@ -75,17 +75,21 @@ def cases() -> list[Case]:
         for one in STRATEGIES:
             found.append(Case(f"{what}, {one}", scenario, one, "as the file expects", words))
     for name, fault, strategy, outcome in (
-        ("the processor of the new pods is taken away", "cpu_stress:workers=4", "canary", "rolled_back"),
+        ("the processor of the new pods is taken away", "cpu_stress:workers=32", "canary", "rolled_back"),
         ("the new pods are cut off", "partition:weight=25%", "canary", "rolled_back"),
         ("the network of the new pods is slow", "bandwidth:kbit=16,weight=25%", "canary", "rolled_back"),
         ("packets of the new pods are held for 1 s", "packet_delay:latency=1s,weight=25%", "canary", "rolled_back"),
         ("requests to the new pods wait 2 s", "http_delay:latency=2s", "canary", "rolled_back"),
+        ("requests to all pods wait 100 ms", "http_delay:latency=100ms,on=both", "canary", "promoted"),
         ("half of requests to the new pods are aborted", "http_abort:share=50%", "canary", "rolled_back"),
         ("the new pods fail", "pod_failure", "rolling", "stalled"),
         ("the switch is followed by errors", "http_abort:share=50%,weight=100%", "blue-green", "rolled_back"),
-        ("a fault that starts late", "http_abort:share=50%,from=5m", "canary", "rolled_back"),
+        ("a fault that starts late", "http_abort:share=50%,weight=50%", "canary", "rolled_back"),
+        ("a stable pod is killed", "pod_kill:on=stable,replicas=1,from=8s", "rolling", "promoted"),
+        ("a stable pod is killed", "pod_kill:on=stable,replicas=1,from=8s", "blue-green", "promoted"),
     ):
-        found.append(Case(f"{name}, {strategy}", "chaos-errors", strategy, outcome, ("--fault", fault), "none"))
+        words = ("--fault", fault, "--expect", outcome)
+        found.append(Case(f"{name}, {strategy}", "chaos-pods", strategy, outcome, words))
     killed = ("--fault", "pod_kill:on=stable,replicas=1,from=8s")
     for name, variant, words, outcome in (
         ("no fault", "none", (), "promoted"),

@@ -26,6 +26,7 @@ MOST_PODS: Final = 50  #: of both revisions on the native node, whose kubelet ta
 MOST_PODS_ELSEWHERE: Final = 200
 NATIVE_PER_CORE: Final = 60.0  #: requests per real second: router, pods and sender share the cores
 ELSEWHERE_PER_CORE: Final = 1000.0  #: where this machine only sends
+_BY_CONNECTION: Final = "each request brings a connection of its own: a Service balances connections, not requests"
 
 
 def there(
@@ -115,6 +116,7 @@ def _clocks(skew_seconds: float) -> Iterator[str]:
 def _labels(scenario: Scenario, settings: ClusterSettings, *, routed: bool, counted: bool) -> Iterator[str]:
     if settings.observe:
         yield f"only observed: somebody else rolls {settings.observe} out; the scenario's own faults are not made"
+        yield _BY_CONNECTION
         return
     startup = scenario.service.startup
     took = duration_text(startup.schedule_seconds + startup.pull_seconds)
@@ -126,3 +128,4 @@ def _labels(scenario: Scenario, settings: ClusterSettings, *, routed: bool, coun
         yield f"router.lag: the Gateway takes what it takes instead of {lag}"
     else:
         yield "no Gateway: weights are kept by the number of pods, blue-green by the selector of a Service"
+        yield _BY_CONNECTION

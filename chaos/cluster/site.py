@@ -135,14 +135,20 @@ class ClusterSite:
                 port=port,
                 headers=headers,
                 allow=(str(ipaddress.ip_network(host)),),
+                by_connection=True,
                 version_header=settings.version_header,
             )
         if self._router is not None:
             host, port = self._router.address
         else:
             host, port = gateway.service_address(self._door, self.drilled.named("all"), self.drilled.namespace)
-        network = str(ipaddress.ip_network(host))
-        return Target(host=host, port=port, headers={"Host": objects.host(self.drilled)}, allow=(network,))
+        return Target(
+            host=host,
+            port=port,
+            headers={"Host": objects.host(self.drilled)},
+            allow=(str(ipaddress.ip_network(host)),),
+            by_connection=self._router is None,
+        )
 
     def arm(self, fault: FaultPlan) -> None:
         """See `Site`."""

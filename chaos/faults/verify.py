@@ -156,10 +156,31 @@ def _ended(plan: FaultPlan, injected: Moment, seen: Seen) -> Effect:
 
 
 def _quiet(plan: FaultPlan, injected: Moment, seen: Seen) -> Effect:
-    """Requests went without an answer, or a replica that had answered fell silent."""
+    """Requests went without an answer, or a replica that had answered fell silent, or none of the target is reached."""
     lost = _more(plan, injected, seen, seen.records["status"] == 0, "got no answer")
-    silent = _silence(plan, injected, seen)
-    return lost if lost.verified or not silent.verified else silent
+    others = (evidence(plan, injected, seen) for evidence in (_silence, _unreached))
+    return lost if lost.verified else next((each for each in others if each.verified), lost)
+
+
+def _unreached(plan: FaultPlan, injected: Moment, seen: Seen) -> Effect:
+    """No pod of the target answered any more, and more requests than before had an answer of no pod at all.
+
+    Who is cut off before it has answered often is named by no response: such a request is told by the router, or by
+    nobody.
+    """
+    records = seen.records
+    after, before = records["sent_us"] >= injected.hi * US, records["done_us"] < injected.lo * US
+    answered = sum(int((of_revision(records, revision) & after).sum()) for revision in plan.revisions)
+    nobody = records["revision"] == 0
+    counts = [(int((nobody & each).sum()), int(each.sum())) for each in (after, before)]
+    text = (
+        f"{plan.kind}: {answered} responses of its targets; {counts[0][0]} of {counts[0][1]} requests were answered by "
+        f"no pod, {counts[1][0]} of {counts[1][1]} before"
+    )
+    if counts[1][1] < FEWEST:
+        return Effect(False, f"{text}: too few to compare with")
+    p_value = more_often(*counts[0], *counts[1])
+    return Effect(answered == 0 and p_value <= ALPHA, f"{text} (p = {p_value:.2g})", p_value)
 
 
 def more_often(count: int, size: int, other_count: int, other_size: int) -> float:

@@ -8,6 +8,7 @@ import click
 
 from rolloutlab.cli import options
 from rolloutlab.cli.cluster_options import cluster_options, cluster_settings
+from scenarios.outcome import OUTCOMES
 
 
 class Speed(click.ParamType[float]):
@@ -56,6 +57,8 @@ class Speed(click.ParamType[float]):
 @click.option("--allow-python", is_flag=True, help="Run the Python code that the file names.")
 @click.option("--fault", "faults", multiple=True, metavar="KIND[:NAME=VALUE,...]",
               help="Also do this to processes or pods, as pod_kill:on=stable,from=10s; repeatable.")  # fmt: skip
+@click.option("--expect", type=click.Choice(OUTCOMES), default=None,
+              help="What should become of the rollout, in place of what the file expects.")  # fmt: skip
 @click.option("--metrics-url", metavar="URL",
               help="A Prometheus that answers the strategy's questions, in real time.")  # fmt: skip
 @cluster_options
@@ -96,6 +99,7 @@ def command(
     journal: str | None,
     prometheus: str | None,
     faults: tuple[str, ...],
+    expect: str | None,
     metrics_url: str | None,
     **where: Any,
 ) -> None:
@@ -128,6 +132,7 @@ def command(
             until_horizon=until_horizon,
             by_router=by_router,
             clients=clients,
+            expect=expect or "",
             metrics_url=metrics_url or "",
             limits=limits(guards),
             extra=extra_faults(faults),

@@ -8,6 +8,7 @@ import click
 
 from rolloutlab.cli import options
 from rolloutlab.cli.cluster_options import cluster_settings
+from scenarios.outcome import OUTCOMES
 
 if TYPE_CHECKING:
     from chaos.cluster.settings import ClusterSettings
@@ -42,6 +43,8 @@ _LONGEST_SECONDS: Final = 6 * 3600
               help="What puts faults into pods from outside.  [default: auto]")  # fmt: skip
 @click.option("--fault", "faults", multiple=True, metavar="KIND[:NAME=VALUE,...]",
               help="Also do this to pods, as pod_kill:on=stable,from=10s; repeatable.")  # fmt: skip
+@click.option("--expect", type=click.Choice(OUTCOMES), default=None,
+              help="What should become of the rollout, in place of what the file expects.")  # fmt: skip
 @click.option("--metrics-url", metavar="URL", help="A Prometheus that answers the strategy's questions, in real time.")
 @click.option("--variant", metavar="NAME", help="This variant of the file.")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE",
@@ -58,6 +61,7 @@ def command(
     runner_image: str,
     deadline: str,
     faults: tuple[str, ...],
+    expect: str | None,
     metrics_url: str | None,
     variant: str | None,
     changes: tuple[str, ...],
@@ -100,6 +104,7 @@ def command(
     words = ["--strategy", strategy, "--world", "cluster", "--namespace", settings.namespace, "--routing", routing]
     words += _used(settings)
     words += [word for fault in faults for word in ("--fault", fault)]
+    words += ["--expect", expect] if expect else []
     words += ["--metrics-url", _url(metrics_url)] if metrics_url else []
     words += ["--variant", variant] if variant is not None else []
     words += [word for change in changes for word in ("--set", change)]

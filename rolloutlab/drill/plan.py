@@ -32,7 +32,9 @@ def plan_text(one: Planned) -> str:
         lines.append(f"fault      {fault_text(fault)}, by the {fault.engine}{labels}")
     if not plan.faults:
         lines.append("fault      none: a control")
-    lines += [f"expects    {_expected(each)}" for each in expectations(one)] or ["expects    nothing of this strategy"]
+    lines += [f"expects    {_expected(each)}" for each in plan.expectations()] or [
+        "expects    nothing of this strategy"
+    ]
     lines.append(f"guards     {guards_text(one)}")
     lines.append(f"undo       faults are taken back, {_undo(one)}, every file but the journal removed")
     lines += [f"mind       {label}" for label in plan.labels]
@@ -102,18 +104,13 @@ def plan_document(one: Planned) -> dict[str, Any]:
                 }
                 for fault in plan.faults
             ],
-            "expects": [_expected(each) for each in expectations(one)],
+            "expects": [_expected(each) for each in plan.expectations()],
             "guards": {name: value for name, value in asdict(plan.limits).items() if name != "strict"},
             "labels": list(plan.labels),
             "problems": list(plan.problems),
         }
     )
     return found
-
-
-def expectations(one: Planned) -> list[Expectation]:
-    """What the file expects of this strategy."""
-    return [each for each in one.question.expectations if each.strategy == one.plan.name]
 
 
 def real_seconds(one: Planned) -> float:

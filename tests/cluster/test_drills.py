@@ -1,4 +1,4 @@
-"""Real drills in a real cluster: each strategy, each control, a killed harness; times are recorded, not judged."""
+"""Real drills in a real cluster: each strategy, a killed harness; times are recorded, not judged."""
 
 from __future__ import annotations
 
@@ -34,23 +34,6 @@ def test_a_broken_release_is_taken_back(runner: Runner, cluster: Any, strategy: 
     assert record["exit_code"] in (0, 1) or "late" in " ".join(record["reasons"]), record["reasons"]
     assert [each["effect_verified"] for each in record["faults"]] == [True]
     assert record["row"]["detection_seconds"] > 0
-    assert left_of_drills(cluster) == []
-
-
-CONTROLS = {
-    "no fault": ("none", (), "promoted"),
-    "a fault below the line": ("below", (), "promoted"),
-    "a fault in both revisions": ("both", (), "promoted"),
-    "a stable pod is killed": ("none", ("--fault", "pod_kill:on=stable,replicas=1,from=8s"), "promoted"),
-    "nobody sees the metrics": ("blind", (), "rolled_back"),
-}
-
-
-@pytest.mark.parametrize("control", list(CONTROLS))
-def test_a_control_is_judged_rightly(runner: Runner, cluster: Any, control: str) -> None:
-    variant, more, outcome = CONTROLS[control]
-    record = runner.drill(SCENARIO, "canary", "--variant", variant, *more)
-    assert (record["outcome"], record["exit_code"]) == (outcome, 0), record["reasons"]
     assert left_of_drills(cluster) == []
 
 

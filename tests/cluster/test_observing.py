@@ -23,7 +23,7 @@ strategies:
 """
 
 
-def web(version: str) -> dict[str, Any]:
+def web(version: str, *, min_ready_seconds: int = 0) -> dict[str, Any]:
     """As a user would write it; nothing in it is ours but the image."""
     own = {"APP_POD": "metadata.name"}
     fields = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in own.items()]
@@ -42,9 +42,13 @@ def web(version: str) -> dict[str, Any]:
         "metadata": {"name": "web"},
         "spec": {
             "replicas": 3,
+            "minReadySeconds": min_ready_seconds,
             "selector": {"matchLabels": {"app": "web"}},
             "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+            "template": {
+                "metadata": {"labels": {"app": "web", "version": version}},
+                "spec": {"containers": [container]},
+            },
         },
     }
 
@@ -100,8 +104,10 @@ def test_a_rollout_that_is_promoted(runner: Runner, cluster: Any) -> None:
 def test_a_rollout_that_is_harmed_and_undone(runner: Runner, cluster: Any, record_property: Any) -> None:
     with observe(runner, cluster, "--fault", "http_abort:share=50%") as child:
         after_lease(cluster)
-        cluster.apply(web("v2"))
-        time.sleep(6)
+        cluster.apply(web("v2", min_ready_seconds=20))  # however slow the machine is, it is undone before its end
+        cluster.kubectl("wait", "pod", "--selector=version=v2", "--for=create", "--timeout=30s")
+        cluster.kubectl("wait", "pod", "--selector=version=v2", "--for=condition=Ready", "--timeout=60s", timeout=70)
+        time.sleep(3)
         cluster.kubectl("rollout", "undo", "deployment/web")
         code, record = told(child)
     assert (record["outcome"], code) == ("rolled_back", 0), record["reasons"]

@@ -95,6 +95,19 @@ def test_a_plan_says_what_would_be_done_and_does_nothing(state: Path) -> None:
     assert not (state / "runs").exists()
 
 
+def test_what_is_asked_for_takes_the_place_of_what_the_file_expects() -> None:
+    asked = ("drill", "chaos-pods", "--strategy", "canary", "--plan", "-o", "json")
+    (usual,) = json.loads(invoke(*asked).stdout)["plan"]
+    (other,) = json.loads(invoke(*asked, "--expect", "rolled_back").stdout)["plan"]
+    assert usual["expects"] == ["share of outcome=promoted is 0.95 to 1"]
+    assert other["expects"] == ["share of outcome=rolled_back is 1 to 1"]
+    done = invoke(*asked, "--expect", "rolledback")
+    assert done.exit_code == 2
+    assert "'promoted', 'rolled_back', 'paused', 'stalled'" in done.stderr
+    with pytest.raises(ValueError, match="--expect: unknown outcome 'undone'; known: promoted, "):
+        Settings(expect="undone")
+
+
 def test_a_plan_for_programs() -> None:
     told = json.loads(invoke("drill", "errors-5pct", "--strategy", "canary", "--plan", "-o", "json").stdout)
     (plan,) = told["plan"]

@@ -133,13 +133,13 @@ def test_pods_are_as_the_restricted_profile_wants_them() -> None:
 
 def test_what_the_job_runs_is_what_was_asked_for_and_is_understood() -> None:
     found = objects(*ROUTED, "--set", "service.replicas=4", "--image", "shop:2", "--namespace", "shop-drills",
-                    "--fault", "pod_kill:on=stable", "--engine", "chaos-mesh")  # fmt: skip
+                    "--fault", "pod_kill:on=stable", "--expect", "promoted", "--engine", "chaos-mesh")  # fmt: skip
     words = arguments(found["drill"])
     assert words[:2] == ["drill", "/scenario/errors-5pct.yaml"]
     for option, value in (
         ("--strategy", "canary"), ("--world", "cluster"), ("--namespace", "shop-drills"), ("--routing", "gateway"),
         ("--gateway", "rolloutlab-system/rolloutlab"), ("--address", "10.80.0.1:8000"), ("--image", "shop:2"),
-        ("--set", "service.replicas=4"), ("--fault", "pod_kill:on=stable"), ("--engine", "chaos-mesh"), ("-o", "json"),
+        ("--set", "service.replicas=4"), ("--fault", "pod_kill:on=stable"), ("--expect", "promoted"), ("--engine", "chaos-mesh"), ("-o", "json"),
     ):  # fmt: skip
         assert words[words.index(option) + 1] == value
     assert "--strict" not in words

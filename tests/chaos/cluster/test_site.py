@@ -24,9 +24,12 @@ from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, LEASE
 from chaos.cluster.settings import ClusterSettings
 from chaos.cluster.site import ClusterSite
 from chaos.cluster.testing import ApiServer, Behaviour, Store, Traffic, Workloads
+from chaos.load.config import Load
 from chaos.local.runs import CLUSTER, STATE, Run, runs
 from chaos.plan import Plan, Settings, Source, make
-from chaos.site import Around
+from chaos.sender import Sender
+from chaos.site import Around, Target
+from chaos.tail import Tail
 from chaos.world import WorldError
 from rolloutlab.drill import clearing
 
@@ -221,11 +224,25 @@ def test_a_service_that_is_not_reached_from_here_says_where_to_drill(
             WorldError, match=r"nothing listens at 127\..* port 80 as seen from here .*rolloutlab schedule"
         ):
             await site.start()
+        # who balances there knows connections only: one that is kept alive would never meet a new pod
+        assert sent(plan, site.target()).new_connection_share == 1.0
         await site.stop()
         assert await site.clear() == []
 
     asyncio.run(main())
     assert cluster.store.names(HERE) == []
+
+
+def sent(plan: Plan, target: Target) -> Load:
+    """What the load generator is told."""
+    sender = Sender(plan, Tail(Path("unused")), failed=lambda error: None)
+    return sender._load(target, Path("unused"), 0.0, 0)
+
+
+def test_behind_a_gateway_connections_are_kept_alive(plan: Plan) -> None:
+    assert sent(plan, Target(host="127.0.0.1", port=80)).new_connection_share == 0.0
+    many = replace(plan, steps=((0.0, 1000.0),))
+    assert sent(many, Target(host="127.0.0.1", port=80, by_connection=True)).new_connection_share == 0.4
 
 
 def test_what_cannot_be_cleared_is_said_and_the_record_stays(

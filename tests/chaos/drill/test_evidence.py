@@ -24,6 +24,7 @@ from chaos.evidence import (
     within,
 )
 from chaos.faults import ALPHA, FaultPlan, ProcessFault, Seen, verified
+from chaos.faults.node import NodeFault
 from chaos.faults.verify import Life, more_often
 from chaos.load.log import DTYPE, REASONS, Records
 from chaos.timeline import Moment
@@ -199,6 +200,26 @@ def test_silence_of_a_replica() -> None:
     assert not verified(hang, INJECTED, seen(log)).verified
     quiet = (log["pod"] == b"stable-1") & (log["done_us"] > 55e6) & (log["done_us"] < 80e6)
     assert verified(hang, INJECTED, seen(log[~quiet])).verified
+
+
+def test_who_is_cut_off_before_it_has_answered_is_missed_by_the_router() -> None:
+    """A share of 30 % of about 500 requests is answered by nobody; chance gives that with less than 1e-9."""
+    cut = plan(NodeFault(kind="partition"), engine="native")
+    log = traffic(np.random.default_rng(4), 0, 0)
+    answered = verified(cut, INJECTED, seen(log))
+    assert not answered.verified
+    ours = log["revision"] == CANARY
+    missed = log.copy()
+    missed["revision"][ours], missed["status"][ours] = 0, 503
+    effect = verified(cut, INJECTED, seen(missed))
+    assert effect.verified, effect.reason
+    assert "0 responses of its targets" in effect.reason
+    some = missed.copy()
+    some["revision"][np.flatnonzero(ours)[-3:]] = CANARY
+    assert not verified(cut, INJECTED, seen(some)).verified, "a target still answers"
+    always = log.copy()
+    always["revision"][ours | (np.arange(len(log)) % 4 == 0)] = 0
+    assert not verified(cut, INJECTED, seen(always[~ours])).verified, "it was so before"
 
 
 NAN = math.nan
