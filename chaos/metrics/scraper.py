@@ -114,7 +114,7 @@ def samples(text: str) -> Iterator[tuple[dict[str, str], float]]:
     """Label sets (with `__name__`) and values of Prometheus' text format.
 
     >>> list(samples('hits_total{code="200"} 3\\n'))
-    [({'__name__': 'hits_total', 'code': '200'}, 3.0)]
+    [({'__name__': 'hits_total', 'code': '200'}, 3)]
 
     Raises:
         ValueError: it is something else.
