@@ -19,6 +19,7 @@ FILES = (
     "chaos-half",
     "chaos-latency",
     "chaos-leak",
+    "chaos-pods",
     "chaos-pool",
     "chaos-rollback",
     "crash-loop",
