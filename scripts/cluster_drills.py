@@ -37,6 +37,7 @@ COMMAND = [sys.executable, "-m", "rolloutlab"]
 HARM = "packet_delay:latency=50ms"  #: that nobody would roll back for
 NOTHING_LEFT = "nothing left"
 RUNS = 20_000  #: replications of a prediction
+TIMES = DETECTION, ROLLBACK = "detection_seconds", "rollback_seconds"
 STRATEGIES = ("rolling", "blue-green", "canary")
 
 
@@ -114,6 +115,7 @@ class Told:
     records: list[dict[str, Any]] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     predicted_wrong: str = ""
+    predicted: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     def right(self) -> int:
         """Drills that ended as they should."""
@@ -129,6 +131,13 @@ class Told:
         if not found:
             return "–"
         return f"{statistics.median(found):.2f} / {max(found):.2f}"
+
+    def prediction(self, column: str) -> str:
+        """Median and 90th percentile of the simulator, in real seconds of these drills."""
+        found = self.predicted.get(column, {})
+        speed = self.records[0]["timeline"]["speed"] if self.records else 1.0
+        told = [found.get(name) for name in ("p50", "p90")]
+        return " / ".join(f"{value / speed:.2f}" for value in told if value is not None) or "–"
 
 
 def run(case: Case, seed: int) -> dict[str, Any] | str:
@@ -153,6 +162,16 @@ def predicted_wrong(case: Case) -> str:
     shares = json.loads(done.stdout)["results"][0]["outcomes"][case.outcome]
     as_what = f", as variant {case.predicted_as}" if case.predicted_as else ""
     return f"{1 - shares['share']:.3%}, at most {1 - shares['lo']:.3%}{as_what}"
+
+
+def predicted(case: Case) -> dict[str, dict[str, float | None]]:
+    """Median and 90th percentile of the times that the page shows, in scenario seconds; of a --fault nothing."""
+    if "--fault" in case.words:
+        return {}
+    command = [*COMMAND, "simulate", case.scenario, "--strategy", case.strategy, "--runs", "2000", "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
+    metrics = next(one["metrics"] for one in json.loads(done.stdout)["results"] if one["variant"] is None)
+    return {name: {word: metrics[name][word] for word in ("p50", "p90")} for name in TIMES}
 
 
 def kills(count: int) -> list[str]:
@@ -213,9 +232,10 @@ def page(told: Sequence[Told], killed: Sequence[str]) -> str:
         "Two cores ran cluster, traffic and harness.",
         "Times are real seconds: median / worst of the drills of a row. Detection is from the first bad response",
         "to the decision, rollback from there to the last response of the bad revision, both seen in traffic.",
+        "Predicted is what the simulator says of the same file: median / 90th percentile. Felt: traffic shows the fault.",
         "",
-        "| drill | ended as | right | detection, s | rollback, s | fault by | seen in traffic |",
-        "|---|---|---|---|---|---|---|",
+        "| drill | ended as | right | detection, s | predicted | rollback, s | predicted | fault by | felt |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for each in told:
         outcomes = ", ".join(sorted({one["outcome"] for one in each.records})) or "–"
@@ -223,7 +243,8 @@ def page(told: Sequence[Told], killed: Sequence[str]) -> str:
         seen = [fault["effect_verified"] for one in each.records for fault in one["faults"]]
         lines.append(
             f"| {each.case.name} | {outcomes} | {each.right()} of {len(each.records)} | "
-            f"{each.times('detection_seconds')} | {each.times('rollback_seconds')} | {engines} | "
+            f"{each.times(DETECTION)} | {each.prediction(DETECTION)} | {each.times(ROLLBACK)} | "
+            f"{each.prediction(ROLLBACK)} | {engines} | "
             f"{f'{sum(map(bool, seen))} of {len(seen)}' if seen else '–'} |"
         )
     wrong = [f"- {each.case.name}: {each.predicted_wrong}" for each in told if each.predicted_wrong]
@@ -263,7 +284,8 @@ def kept() -> tuple[list[Told], list[str]]:
             records = [line["record"] for line in mine if "record" in line]
             troubles = [line["trouble"] for line in mine if "trouble" in line]
             wrong = next((line["predicted_wrong"] for line in reversed(mine) if "predicted_wrong" in line), "")
-            told.append(Told(case, records, troubles, wrong))
+            model = next((line["predicted"] for line in reversed(mine) if "predicted" in line), {})
+            told.append(Told(case, records, troubles, wrong, dict(model)))
     return told, [line["kill"] for line in lines if "kill" in line]
 
 
@@ -291,6 +313,8 @@ def main() -> None:
             continue
         if case.kind == "control" and counts["control"]:
             keep(case=case.name, predicted_wrong=predicted_wrong(case))
+        elif counts[case.kind]:
+            keep(case=case.name, predicted=predicted(case))
         for seed in range(counts[case.kind]):
             record = run(case, seed)
             if isinstance(record, str):
