@@ -89,8 +89,8 @@ def cases() -> list[Case]:
         ("a stable pod is killed", "pod_kill:on=stable,replicas=1,from=8s", "rolling", "promoted"),
         ("a stable pod is killed", "pod_kill:on=stable,replicas=1,from=8s", "blue-green", "promoted"),
     ):
-        words = ("--fault", fault, "--expect", outcome)
-        found.append(Case(f"{name}, {strategy}", "chaos-pods", strategy, outcome, words))
+        asked = ("--fault", fault, "--expect", outcome)
+        found.append(Case(f"{name}, {strategy}", "chaos-pods", strategy, outcome, asked))
     killed = ("--fault", "pod_kill:on=stable,replicas=1,from=8s")
     for name, variant, words, outcome in (
         ("no fault", "none", (), "promoted"),
@@ -232,7 +232,7 @@ def page(told: Sequence[Told], killed: Sequence[str]) -> str:
         "Two cores ran cluster, traffic and harness.",
         "Times are real seconds: median / worst of the drills of a row. Detection is from the first bad response",
         "to the decision, rollback from there to the last response of the bad revision, both seen in traffic.",
-        "Predicted is what the simulator says of the same file: median / 90th percentile. Felt: traffic shows the fault.",
+        "Predicted is what the simulator says of the same file: median / 90th percentile; felt: traffic shows it.",
         "",
         "| drill | ended as | right | detection, s | predicted | rollback, s | predicted | fault by | felt |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -284,8 +284,9 @@ def kept() -> tuple[list[Told], list[str]]:
             records = [line["record"] for line in mine if "record" in line]
             troubles = [line["trouble"] for line in mine if "trouble" in line]
             wrong = next((line["predicted_wrong"] for line in reversed(mine) if "predicted_wrong" in line), "")
-            model = next((line["predicted"] for line in reversed(mine) if "predicted" in line), {})
-            told.append(Told(case, records, troubles, wrong, dict(model)))
+            told.append(Told(case, records, troubles, wrong))
+            for line in mine:
+                told[-1].predicted |= line.get("predicted", {})
     return told, [line["kill"] for line in lines if "kill" in line]
 
 
