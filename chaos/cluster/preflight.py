@@ -26,6 +26,10 @@ MOST_PODS: Final = 50  #: of both revisions on the native node, whose kubelet ta
 MOST_PODS_ELSEWHERE: Final = 200
 NATIVE_PER_CORE: Final = 60.0  #: requests per real second: router, pods and sender share the cores
 ELSEWHERE_PER_CORE: Final = 1000.0  #: where this machine only sends
+_UNCOUNTED: Final = (
+    "metrics.source: Traefik counts a request under a revision only if a pod of it is there; failures of one without "
+    "any are seen by users, not by the strategy"
+)
 _BY_CONNECTION: Final = "each request brings a connection of its own: a Service balances connections, not requests"
 
 
@@ -126,6 +130,8 @@ def _labels(scenario: Scenario, settings: ClusterSettings, *, routed: bool, coun
     if routed:
         lag = duration_text(scenario.router.lag_seconds)
         yield f"router.lag: the Gateway takes what it takes instead of {lag}"
+        if counted and scenario.metrics.source == "router":
+            yield _UNCOUNTED
     else:
         yield "no Gateway: weights are kept by the number of pods, blue-green by the selector of a Service"
         yield _BY_CONNECTION
