@@ -25,7 +25,8 @@ class Fleet:
     """All pods that a label selector finds, in the loop's thread.
 
     Args:
-        tell: hears of lives: `container_started`, `container_died`, `pod_ready`, `pod_gone`, each with its revision.
+        tell: hears of lives, each with its revision: `pod_made`, `pod_scheduled`, `container_started`,
+            `container_died`, `pod_ready`, `pod_deleted` (it is told to end), `pod_gone`.
         changed: called after every change.
         revision_of: names the revision of a pod; None: its label does.
 
@@ -135,7 +136,11 @@ class Fleet:
         self._changed()
 
     def _lived(self, known: Pod | None, pod: Pod, found: Object) -> None:
-        """Tell what is new about its container."""
+        """Tell what is new about it and its container."""
+        if known is None:
+            self._happened("pod_made", pod)
+        if pod.node and (known is None or not known.node):
+            self._happened("pod_scheduled", pod)
         restarted = known is not None and pod.restarts > known.restarts
         stopped = known is not None and known.running and not pod.running
         if known is not None and known.running and (restarted or stopped):
@@ -146,6 +151,8 @@ class Fleet:
             self._ready_since[pod.uid] = time.monotonic()
             self._happened("pod_ready", pod)
             self._wake(pod)
+        if pod.terminating and known is not None and not known.terminating:
+            self._happened("pod_deleted", pod)
 
     def _wake(self, pod: Pod) -> None:
         """It will be available without another word of the server."""

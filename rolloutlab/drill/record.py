@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
 from chaos.evidence import Bin
+from chaos.results import Lag
 from chaos.timeline import NAMES, Moment, Timeline
 from rolloutlab.result import plain
 from scenarios.errors import Place, ScenarioError, dotted, one_line
@@ -163,6 +164,7 @@ class Record:
         labels: what is not as in a cluster in real time; shown wherever a figure of the drill is.
         assumed: defaults that the scenario rests on.
         again: the command that gives such a drill again.
+        lags: of pods, endpoints and router (`chaos.lags`); none in records of before they were measured.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -186,6 +188,7 @@ class Record:
     warnings: tuple[Line, ...] = ()
     assumed: tuple[Line, ...] = ()
     again: Line = ""
+    lags: Annotated[tuple[Lag, ...], Field(max_length=100_000)] = ()
 
     @property
     def name(self) -> str:
