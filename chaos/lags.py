@@ -92,22 +92,25 @@ def lags(happenings: Sequence[Happening], records: Records, *, began: float, spe
     """
     sent = (records["sent_us"] / US - began) * speed
     routings = _routings(happenings)
-    found = [lag for pod in _pods(happenings) for lag in (*_heard(pod), *_in_traffic(pod, records, sent, routings))]
+    found = [
+        lag for pod in _pods(happenings, speed) for lag in (*_heard(pod), *_in_traffic(pod, records, sent, routings))
+    ]
     found += _weights(routings, records, sent)
     return tuple(sorted(found, key=lambda lag: KINDS.index(lag.kind)))
 
 
-def _pods(happenings: Sequence[Happening]) -> list[_Pod]:
-    """Pods in the order in which they were first heard of."""
+def _pods(happenings: Sequence[Happening], speed: float) -> list[_Pod]:
+    """Pods in the order in which they were first heard of; times are those at which word of them came."""
     pods: dict[str, _Pod] = {}
     wanted = {name for pair in HEARD.values() for name in pair} | {"pod_deleted"}
     for one in happenings:
         if one.kind in wanted or one.kind == "container_died":
             pod = pods.setdefault(one.who, _Pod(one.who, _revision(one)))
+            at = one.at_seconds - speed * float(one.facts.get("late_seconds", 0.0))
             if one.kind == "container_died":
-                pod.died = min(pod.died, one.at_seconds)
+                pod.died = min(pod.died, at)
             else:
-                pod.marks.setdefault(one.kind, one.at_seconds)
+                pod.marks.setdefault(one.kind, at)
     return list(pods.values())
 
 

@@ -26,7 +26,8 @@ class Fleet:
 
     Args:
         tell: hears of lives, each with its revision: `pod_made`, `pod_scheduled`, `container_started`,
-            `container_died`, `pod_ready`, `pod_deleted` (it is told to end), `pod_gone`.
+            `container_died`, `pod_ready`, `pod_deleted` (it is told to end), `pod_gone`; and how late it hears
+            (`late_seconds`, real time since the word of it came: the loop may have been busy).
         changed: called after every change.
         revision_of: names the revision of a pod; None: its label does.
 
@@ -169,7 +170,8 @@ class Fleet:
         self._happened("pod_gone", pod)
 
     def _happened(self, kind: str, pod: Pod, **facts: Any) -> None:
-        self._tell(kind, pod.name, revision=pod.revision, **facts)
+        late = max(0.0, time.monotonic() - self.informer.came)
+        self._tell(kind, pod.name, revision=pod.revision, late_seconds=late, **facts)
 
     def _count(self) -> None:
         self._peak = max(self._peak, len(self.pods))

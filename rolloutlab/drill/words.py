@@ -158,7 +158,8 @@ def _look(who: str, told: Mapping[str, Any]) -> str:
 
 
 def _rest(told: Mapping[str, Any]) -> str:
-    return f" ({', '.join(f'{name} {value}' for name, value in told.items())})" if told else ""
+    shown = [f"{name} {value}" for name, value in told.items() if name != "late_seconds"]
+    return f" ({', '.join(shown)})" if shown else ""
 
 
 def _percent(share: float) -> str:

@@ -77,6 +77,14 @@ def test_the_revision_is_what_is_told_else_what_the_name_says() -> None:
     assert [lag.revision for lag in found(names)["ready"]] == ["canary", "stable"]
 
 
+def test_what_was_heard_late_counts_when_word_of_it_came() -> None:
+    """`late_seconds` is real time: at twice the speed 0.3 s are 0.6 s."""
+    made, node, *rest = a_start()
+    late = [made, told(10.7, "pod_scheduled", late_seconds=0.3), *rest]
+    assert found(late)["schedule"][0].seconds == pytest.approx(0.1)
+    assert node.at_seconds == pytest.approx(10.1)
+
+
 # --- endpoints -------------------------------------------------------------------------------------------------------
 
 FOLLOWS = told(0.0, "follows_pods", "router")

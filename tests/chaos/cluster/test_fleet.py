@@ -47,8 +47,11 @@ class Told:
     events: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     changes: int = 0
 
-    def tell(self, kind: str, who: str, **facts: Any) -> None:
+    late: list[float] = field(default_factory=list)
+
+    def tell(self, kind: str, who: str, *, late_seconds: float, **facts: Any) -> None:
         self.events.append((kind, who, facts))
+        self.late.append(late_seconds)
 
     def changed(self) -> None:
         self.changes += 1
@@ -146,6 +149,14 @@ def test_a_life_is_told_once(clock: Clock) -> None:
         ("pod_gone", "p", {"revision": "stable"}),
     ]
     assert fleet.pods == {}
+
+
+def test_what_the_loop_hears_late_is_told_with_how_late(clock: Clock) -> None:
+    fleet, told = make(clock)
+    fleet.informer.came = clock.now
+    clock.now += 0.25
+    hear(fleet, running=True)
+    assert told.late == [0.25, 0.25]
 
 
 def test_a_restart_is_a_death_and_a_new_life(clock: Clock) -> None:
