@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from chaos.lags import KINDS
-from chaos.results import Lag
+from chaos.lags import KINDS, lags
+from chaos.load.log import DTYPE, REVISIONS, Records
+from chaos.results import Happening, Lag
 from rolloutlab.calibration import Calibrated, calibrated, text_of
 from rolloutlab.cli import main
 from rolloutlab.drill import journal
@@ -48,13 +49,67 @@ def drills(truth: Scenario, count: int, *kinds: str, each: int = 4, world: str =
     drawn = {kind: rng.permutation(predicted(truth, kind, [WAIT], seed=TRUTH)) for kind in kinds}
     found = []
     for number in range(count):
-        lags = []
+        shown = []
         for kind in kinds:
             wait = WAIT if kind in IN_TRAFFIC else 0.0
             some = drawn[kind][number * each : (number + 1) * each].tolist()
-            lags += [Lag(kind, f"canary-{place}", "canary", lag, wait) for place, lag in enumerate(some)]
-        found.append(made_up(number=number, where=where, timeline=timeline, lags=tuple(lags)))
+            shown += [Lag(kind, f"canary-{place}", "canary", lag, wait) for place, lag in enumerate(some)]
+        found.append(made_up(number=number, where=where, timeline=timeline, lags=tuple(shown)))
     return found
+
+
+# --- the model of what is seen ---------------------------------------------------------------------------------------
+
+
+def requests(rng: np.random.Generator, since: float, until: float) -> Records:
+    """Requests of one canary as a Poisson process, `WAIT` apart on average."""
+    at = since + np.cumsum(rng.exponential(WAIT, 200))
+    at = at[at < until]
+    found = np.zeros(len(at), DTYPE)
+    found["sent_us"] = found["done_us"] = np.round(at * 1e6)
+    found["pod"], found["revision"] = b"canary-0", REVISIONS.index("canary")
+    return found
+
+
+def test_what_requests_show_of_a_lag_is_what_the_model_says() -> None:
+    """A weight on at 2 s and off at 5 s, each 0.2 s late, by traffic that knows of no model.
+
+    Of 400 lags; the median of an exponential law has a standard error of 5 % of its mean: six of them are 12 ms.
+    """
+    rng = np.random.default_rng(11)
+    seen: dict[str, list[float]] = {"weight_on": [], "weight_off": []}
+    waits = []
+    for _ in range(400):
+        facts = [{"weight": 0.25, "ordered_seconds": 2.0}, {"weight": 0.0, "ordered_seconds": 5.0}]
+        told = [Happening(at_seconds=2.0 + 3 * n, kind="weight_effective", who="router", facts=one)
+                for n, one in enumerate(facts)]  # fmt: skip
+        for lag in lags(told, requests(rng, 2.2, 5.2), began=0.0, speed=1.0):
+            seen[lag.kind].append(lag.seconds)
+            waits.append(lag.wait_seconds)
+    assert np.mean(waits) == pytest.approx(WAIT, rel=0.05), "of twenty requests each: six standard errors"
+    for kind, found in seen.items():
+        assert len(found) >= 395
+        model = predicted(scenario(router__lag="200ms"), kind, [WAIT], seed=0)
+        assert np.median(found) == pytest.approx(np.median(model), abs=0.012), kind
+        assert np.quantile(found, [0.1, 0.9]) == pytest.approx(np.quantile(model, [0.1, 0.9]), abs=0.03), kind
+
+
+def test_endpoints_are_seen_as_weights_are() -> None:
+    """A pod is ready at 2 s and told to end at 5 s, with a lag of 0.1 to 0.5 s each time."""
+    rng = np.random.default_rng(12)
+    kinds = {"pod_made": 1.0, "pod_ready": 2.0, "pod_deleted": 5.0}
+    told = [Happening(at_seconds=0.0, kind="follows_pods", who="router")]
+    told += [Happening(at_seconds=at, kind=kind, who="canary-0") for kind, at in kinds.items()]
+    seen: dict[str, list[float]] = {"join": [], "leave": []}
+    for _ in range(400):
+        early, late = rng.uniform(0.1, 0.5, 2)
+        for lag in lags(told, requests(rng, 2.0 + early, 5.0 + late), began=0.0, speed=1.0):
+            if lag.kind in seen:
+                seen[lag.kind].append(lag.seconds)
+    for kind, found in seen.items():
+        assert len(found) >= 395
+        model = predicted(scenario(service__endpointLag="[100ms, 500ms]"), kind, [WAIT], seed=0)
+        assert np.median(found) == pytest.approx(np.median(model), abs=0.03), "five standard errors, and the model's"
 
 
 # --- fits ------------------------------------------------------------------------------------------------------------
