@@ -203,8 +203,8 @@ _ZOOMS: Final = 3
 _SHIFTS_TRIED: Final = 401
 _FLOOR: Final = 1e-4  #: of a density, in kernels: one wild value must not decide alone
 
-#: Fits a parameter by lags of its own; None when it has none, or too few were measured.
-ByLags = Callable[[str], list[Fitted] | None]
+#: Fits a parameter by lags of its own, given what was fitted before; None when it has none, or too few were measured.
+ByLags = Callable[[str, Mapping[str, Any]], list[Fitted] | None]
 #: Runs the model under overrides and gives its columns.
 Model = Callable[[Mapping[str, Any]], Mapping[str, NDArray[Any]]]
 
@@ -215,7 +215,7 @@ def fit(
     model: Model,
     now: Mapping[str, float],
     *,
-    by_lags: ByLags = lambda name: None,
+    by_lags: ByLags = lambda name, changes: None,
     otherwise: Callable[[str], list[Fitted]] = lambda name: [],
 ) -> tuple[list[Fitted], dict[str, Any]]:
     """Fit some parameters to some drills.
@@ -236,7 +236,7 @@ def fit(
     for name in PARAMETERS:
         if name not in names:
             continue
-        fits = by_lags(name) or _fits(name, drills, model, now, changes) or otherwise(name)
+        fits = by_lags(name, changes) or _fits(name, drills, model, now, changes) or otherwise(name)
         found += fits
         moved = {one.field: one.after for one in fits if one.fitted}
         changes |= {name: list(moved.values())} if moved and name == ENDPOINTS else moved

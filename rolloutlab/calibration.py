@@ -31,7 +31,16 @@ from rolloutlab.drill.result import exit_code
 from rolloutlab.grid import Grid
 from rolloutlab.inflight import as_seen, pace_of
 from rolloutlab.lag_fits import MEANINGS as LAGS
-from rolloutlab.lag_fits import SHOWN_BY, Fitted, LagComparison, Quantiles, compared, fit_by_lags, not_fitted
+from rolloutlab.lag_fits import (
+    SHOWN_BY,
+    Fitted,
+    LagComparison,
+    Quantiles,
+    compared,
+    fit_by_lags,
+    not_fitted,
+    with_value,
+)
 from rolloutlab.question import Asked, Question, read
 from rolloutlab.result import plain
 from scenarios.errors import ScenarioError
@@ -187,8 +196,13 @@ def _fitted(
     """The fits, by lags where there are any, and the overrides that hold them."""
     scenario: Scenario = question.parts[0][0]
 
-    def by_lags(name: str) -> list[Fitted] | None:
-        return fit_by_lags(name, drills, scenario, seed=seed) if name in SHOWN_BY else None
+    def by_lags(name: str, changes: Mapping[str, Any]) -> list[Fitted] | None:
+        if name not in SHOWN_BY:
+            return None
+        moved = scenario
+        for each in changes.keys() & SHOWN_BY.keys():
+            moved = with_value(moved, each, *(changes[each] if isinstance(changes[each], list) else [changes[each]]))
+        return fit_by_lags(name, drills, moved, seed=seed)
 
     return fit(
         parameters,

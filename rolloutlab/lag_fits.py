@@ -26,11 +26,13 @@ from sim import intervals
 FloatArray = NDArray[np.float64]
 FEWEST: Final = 5  #: measured lags that a fit needs
 ENDPOINTS: Final = "service.endpointLag"
+#: fitted after the schedule and the pull, so that the whole way to ready, which is better known than its parts, is met
+START: Final = "service.startup.start"
 #: parameter -> the lags that show it
 SHOWN_BY: Final = {
     "service.startup.schedule": ("schedule",),
     "service.startup.pull": ("pull",),
-    "service.startup.start": ("start",),
+    START: ("start", "ready"),
     ENDPOINTS: ("join", "leave"),
     "router.lag": ("weight_on", "weight_off"),
 }
@@ -57,7 +59,7 @@ _RELIST_SECONDS: Final = 0.29  #: the same of a container's start: a kubelet loo
 _LATE: Final = ("pull", "run", "start")  #: kinds that begin or end with that
 _FLOOR: Final = 1e-4  #: of a density, in kernels: one wild value must not decide alone
 _LEVEL: Final = 0.05  #: of a log-likelihood: what is so near to the best is as good
-_GRID: Final = 41
+_GRID: Final = 31
 _ZOOMS: Final = 4
 _ENDS: Final = (0.1, 0.9)  #: quantiles that a uniform law is fitted by
 _ROUNDS: Final = 12
@@ -163,9 +165,14 @@ def compared(
 
 
 def fit_by_lags(name: str, drills: Sequence[Record], scenario: Scenario, *, seed: int) -> list[Fitted] | None:
-    """Fit a parameter of SHOWN_BY by its own lags; None when too few were measured."""
+    """Fit a parameter of SHOWN_BY by its own lags; None when too few were measured.
+
+    Args:
+        scenario: with what was fitted before.
+    """
     seen = {kind: of_kind(drills, kind, scenario) for kind in SHOWN_BY[name]}
-    if sum(map(len, seen.values())) < FEWEST:
+    counts = [len(there) for there in seen.values()]
+    if (max(counts) if name == START else sum(counts)) < FEWEST:  # a pod has a start and a ready, but is one pod
         return None
     if name == ENDPOINTS:
         return _endpoints(seen, drills, scenario, seed)
@@ -192,7 +199,7 @@ def value(scenario: Scenario, name: str) -> tuple[float, ...]:
     return {
         "service.startup.schedule": (startup.schedule_seconds,),
         "service.startup.pull": (startup.pull_seconds,),
-        "service.startup.start": (startup.start_seconds,),
+        START: (startup.start_seconds,),
         ENDPOINTS: scenario.service.endpoint_lag_seconds,
         "router.lag": (scenario.router.lag_seconds,),
     }[name]
@@ -236,7 +243,7 @@ def _likeliest(
 
     low, high = 0.0, 2.0 * max(float(_values(there).max()) for there in seen.values() if there) + before
     after, low, high = _best(told, low, high, before)
-    longest = max(blurs.values())
+    longest = max(blurs[kind] for kind, there in seen.items() if there)
     note = ""
     if high - low > max(0.5 * high, 2 * longest):
         note = "what was measured is as likely anywhere in this interval, nearly"

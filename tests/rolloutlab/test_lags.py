@@ -166,6 +166,29 @@ def test_a_start_is_known_to_a_period_of_its_probe(truth: float) -> None:
     assert found[0].after == pytest.approx(truth, abs=0.5)
 
 
+def test_a_start_is_fitted_so_that_the_whole_way_to_ready_is_met() -> None:
+    """A kubelet sees a container late: `pull` is longer, `start` shorter than the truth, and `ready` is right."""
+    truth = scenario(service__startup__pull="600ms", service__startup__start="3400ms")
+    late = np.random.default_rng(3).uniform(0, 1, (8, 4))
+    moved = []
+    for one, each in zip(drills(truth, 8, "pull", "start"), late, strict=True):
+        pulls, starts = one.lags[:4], one.lags[4:]
+        readies = [Lag("ready", a.who, a.revision, a.seconds + b.seconds) for a, b in zip(pulls, starts, strict=True)]
+        pulls = tuple(replace(lag, seconds=lag.seconds + by) for lag, by in zip(pulls, each.tolist(), strict=True))
+        starts = tuple(replace(lag, seconds=lag.seconds - by) for lag, by in zip(starts, each.tolist(), strict=True))
+        moved.append(replace(one, lags=(*pulls, *starts, *readies)))
+    names = ("service.startup.pull", "service.startup.start")
+    found = calibrated(replace(ASKED, overrides={"service.startup.schedule": "0s"}), moved * 2, runs=64, fit_to=8,
+                       parameters=names)  # fmt: skip
+    ready = next(one for one in found.lags if one.kind == "ready")
+    assert ready.fitted is not None
+    assert ready.fitted.p50 == pytest.approx(ready.measured.p50, abs=0.5), "half a period of the probe"
+    assert abs(ready.says.p50 - ready.measured.p50) > 1.0
+    pull, start = (one.after for one in found.fits)
+    assert pull == pytest.approx(1.1, abs=0.2), "half a second late on average"
+    assert start < 3.3
+
+
 def test_a_start_that_any_value_below_a_period_makes_stays_as_it_is() -> None:
     """Each pod is ready at the second look, whatever between 0.4 and 0.6 s it needs."""
     real = drills(with_value(scenario(service__startup__spread="0"), "service.startup.start", 0.4), 8, "start")
