@@ -144,8 +144,8 @@ def test_the_endpoints_are_found_again() -> None:
     assert found is not None
     assert [fit.field for fit in found] == ["service.endpointLag[0]", "service.endpointLag[1]"]
     shortest, longest = found
-    assert shortest.after == pytest.approx(0.3, abs=0.25), "10th percentile of 80 uniform lags: 0.06 of the width"
-    assert longest.after == pytest.approx(2.1, abs=0.25)
+    assert shortest.after == pytest.approx(0.3, abs=0.36), "by quartiles of 80: a standard error of 7 % of the width"
+    assert longest.after == pytest.approx(2.1, abs=0.36)
     assert shortest.note == ""
 
 
@@ -227,7 +227,7 @@ def test_the_fits_go_into_the_scenario(mended: Calibrated) -> None:
     assert set(mended.overrides) == {"router.lag", "service.endpointLag", "service.startup.schedule"}
     after = scenario(**{name.replace(".", "__"): text for name, text in mended.overrides.items()})
     assert after.router.lag_seconds == pytest.approx(0.05, abs=0.02)
-    assert after.service.endpoint_lag_seconds == (pytest.approx(0.3, abs=0.3), pytest.approx(2.1, abs=0.3))
+    assert after.service.endpoint_lag_seconds == (pytest.approx(0.3, abs=0.4), pytest.approx(2.1, abs=0.4))
 
 
 def test_the_table_says_before_measured_and_after(mended: Calibrated) -> None:
