@@ -247,9 +247,9 @@ def _likeliest(
         moved = with_value(scenario, name, seconds)
         return sum(_told(moved, kind, there, blurs[kind], seed) for kind, there in seen.items() if there)
 
-    low, high = 0.0, 2.0 * max(float(_values(there).max()) for there in seen.values() if there) + before
-    after, low, high = _best(told, low, high, before)
     longest = max(blurs[kind] for kind, there in seen.items() if there)
+    most = max(float(_values(there).max()) for there in seen.values() if there)
+    after, low, high = _best(told, 0.0, 2.0 * max(0.0, most) + before + longest, before)
     note = ""
     if high - low > max(0.5 * high, 2 * longest):
         note = "what was measured is as likely anywhere in this interval, nearly"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -292,7 +293,26 @@ def test_a_journal_of_before_has_none() -> None:
     assert from_plain(told, Place("j.json")).lags == ()
 
 
-def test_a_lag_with_something_strange_is_refused() -> None:
-    told = {**made_up().plain(), "lags": [{"kind": "ready", "who": "x", "revision": "canary", "seconds": "soon"}]}
-    with pytest.raises(ScenarioError, match=r"j.json lags\[0\].seconds"):
-        from_plain(told, Place("j.json"))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seconds": "soon"}, r"j.json lags\[0\].seconds: Input should be a valid number"),
+        ({"seconds": math.inf}, r"j.json lags\[0\]: expected finite seconds"),
+        ({"wait_seconds": -1.0}, r"j.json lags\[0\]: expected finite seconds"),
+        ({"kind": "redy"}, r"j.json lags\[0\].kind: unknown kind 'redy'; known: schedule, pull"),
+    ],
+)
+def test_a_lag_with_something_strange_is_refused(change: dict[str, Any], said: str) -> None:
+    lag = {"kind": "ready", "who": "x", "revision": "canary", "seconds": 1.0, "wait_seconds": 0.0}
+    with pytest.raises(ScenarioError, match=said):
+        from_plain({**made_up().plain(), "lags": [{**lag, **change}]}, Place("j.json"))
+
+
+def test_lags_below_nothing_are_fitted_by_nothing() -> None:
+    """The last request came before the order each time: requests are rare."""
+    early = tuple(Lag("weight_off", "router", "canary", -0.01 * n, WAIT) for n in range(1, 8))
+    first = drills(scenario(), 1, "weight_off")[0]
+    found = fit_by_lags("router.lag", [replace(first, lags=early)], scenario(router__lag="0s"), seed=0)
+    assert found is not None
+    assert found[0].after < 0.05
+    assert found[0].note == "too short to be told from none"
