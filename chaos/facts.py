@@ -12,9 +12,10 @@ from chaos import results, verdict
 from chaos.drill import Drill
 from chaos.evidence import bins, counts, first_bad, last_response, users_met
 from chaos.faults import Effect, FaultPlan, Seen, verified
+from chaos.lags import lags
 from chaos.load.log import Records
 from chaos.plan import Plan
-from chaos.results import DrillResult, FaultReport, Happening, Pods
+from chaos.results import DrillResult, FaultReport, Happening, Lag, Pods
 from chaos.tail import recovery
 from chaos.timeline import Moment, Timeline
 from strategies.effects import Revision
@@ -234,7 +235,16 @@ def result_of(
         left=drill.left,
         journal=journal,
         wall_began=wall_began,
+        lags=_lags(known),
     )
+
+
+def _lags(known: Gathered) -> tuple[Lag, ...]:
+    """Of a whole drill: one that was gone on with has not heard of all its pods, nor seen all its traffic."""
+    drill = known.drill
+    if drill.began is None or drill.resumed:
+        return ()
+    return lags(known.happenings, known.records, began=drill.began, speed=known.plan.speed)
 
 
 def _gap(drill: Drill) -> tuple[str, ...]:

@@ -47,6 +47,23 @@ class Happening:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """One lag that a drill showed (`chaos.lags` says what each kind is); scenario seconds.
+
+    Attributes:
+        who: the pod, or `router`.
+        seconds: as it was seen; of what is seen in traffic it may be a little below 0.
+        wait_seconds: mean time between the requests by which it was seen; 0 where it was heard of, not seen.
+    """
+
+    kind: str
+    who: str
+    revision: str
+    seconds: float
+    wait_seconds: float = 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class DrillResult:
     """One drill.
@@ -58,6 +75,7 @@ class DrillResult:
         labels: what is not as in a cluster in real time, in words; shown wherever a figure of it is.
         load: the report of the load generator.
         left: what could not be cleaned up.
+        lags: of pods, endpoints and router; none of a drill that was killed and gone on with.
     """
 
     run_id: str
@@ -84,6 +102,7 @@ class DrillResult:
     left: tuple[str, ...]
     journal: str
     wall_began: float
+    lags: tuple[Lag, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """As JSON holds it; NaN and infinities are null."""
@@ -97,6 +116,7 @@ class DrillResult:
             "counts": [{**asdict(each), "bad": each.bad} for each in self.counts],
             "series": [asdict(each) for each in self.series],
             "happenings": [_told(asdict(each)) for each in self.happenings],
+            "lags": [asdict(each) for each in self.lags],
         }
 
 

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from rolloutlab.density import HALF_CHI_SQUARED, density, kernel_width
 from rolloutlab.drill.record import Record
-from scenarios.errors import pick
+from rolloutlab.lag_fits import ENDPOINTS, SHOWN_BY, Fitted
+from scenarios.errors import ScenarioError, unknown
 from sim import intervals
 from sim.intervals import Interval
 
@@ -185,44 +187,36 @@ def predicted(columns: Mapping[str, NDArray[Any]], column: str) -> FloatArray:
 # --- parameters --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A parameter of the model, moved so that the model meets what was measured.
-
-    Attributes:
-        field: in the words of the file, `router.lag`.
-        lo, hi: its 95 % interval: by the likelihood of what was measured, or that of the measured median; infinite with
-            too few drills.
-        by: what it was fitted by.
-    """
-
-    field: str
-    before: float
-    after: float
-    lo: float
-    hi: float
-    by: str
-    drills: int
-
-
 #: parameter -> (what it moves one to one, in words of the results)
 SHIFTS: Final = {"router.lag": "rollback_seconds", "service.startup.start": ONSET}
 LATENCY: Final = "service.latency"
-PARAMETERS: Final = (LATENCY, *SHIFTS)  #: in the order in which they are fitted: each leaves the earlier ones alone
+#: in the order in which they are fitted: each leaves the earlier ones alone
+PARAMETERS: Final = (LATENCY, *(name for name in SHOWN_BY if name not in SHIFTS), *SHIFTS)
+#: what is no parameter although it makes a lag -> why
+_GIVEN: Final = {
+    "service.probes.readiness": "the drill gives this probe to the pods as the file has it: there is nothing to fit; "
+    "what it makes of a start is in the lag `start`",
+}
 _ROUNDS: Final = 4
 _CLOSE_SECONDS: Final = 0.02
 _ZOOMS: Final = 3
 _SHIFTS_TRIED: Final = 401
-_MOST_BINS: Final = 100_000
 _FLOOR: Final = 1e-4  #: of a density, in kernels: one wild value must not decide alone
-_HALF_CHI_SQUARED: Final = 1.92  #: 95 % of chi-squared with one degree, halved
 
+#: Fits a parameter by lags of its own, given what was fitted before; None when it has none, or too few were measured.
+ByLags = Callable[[str, Mapping[str, Any]], list[Fitted] | None]
 #: Runs the model under overrides and gives its columns.
 Model = Callable[[Mapping[str, Any]], Mapping[str, NDArray[Any]]]
 
 
 def fit(
-    names: Sequence[str], drills: Sequence[Record], model: Model, now: Mapping[str, float]
+    names: Sequence[str],
+    drills: Sequence[Record],
+    model: Model,
+    now: Mapping[str, float],
+    *,
+    by_lags: ByLags = lambda name, changes: None,
+    otherwise: Callable[[str], list[Fitted]] = lambda name: [],
 ) -> tuple[list[Fitted], dict[str, Any]]:
     """Fit some parameters to some drills.
 
@@ -230,21 +224,43 @@ def fit(
         names: of PARAMETERS, in any order.
         model: the simulator, under overrides; the same worlds each time.
         now: seconds that the scenario says: each of SHIFTS, and `service.latency.p50` and `.p99`.
+        by_lags: goes before what the results say of a parameter.
+        otherwise: what is said of a parameter that nothing shows.
 
     Returns:
-        The fits, and the overrides that hold them.
+        The fits, and the overrides that hold them; of `service.endpointLag` both ends.
     """
-    for name in names:
-        pick(name, dict.fromkeys(PARAMETERS), field="--fit")
+    check(names)
     found: list[Fitted] = []
     changes: dict[str, Any] = {}
     for name in PARAMETERS:
         if name not in names:
             continue
-        fits = _latency(drills, now) if name == LATENCY else [_shift(name, drills, model, now[name], changes)]
+        fits = by_lags(name, changes) or _fits(name, drills, model, now, changes) or otherwise(name)
         found += fits
-        changes |= {one.field: one.after for one in fits}
+        moved = {one.field: one.after for one in fits if one.fitted}
+        changes |= {name: list(moved.values())} if moved and name == ENDPOINTS else moved
     return found, changes
+
+
+def check(names: Sequence[str]) -> None:
+    """Raises:
+    ScenarioError: one of them is no parameter.
+    """
+    for name in names:
+        if name in _GIVEN or name.rpartition(".")[0] in _GIVEN:
+            raise ScenarioError(_GIVEN.get(name) or _GIVEN[name.rpartition(".")[0]], field=f"--fit {name}")
+        if name not in PARAMETERS:
+            raise unknown(name, PARAMETERS, field="--fit", what="parameter")
+
+
+def _fits(
+    name: str, drills: Sequence[Record], model: Model, now: Mapping[str, float], changes: Mapping[str, Any]
+) -> list[Fitted]:
+    """By what the results say; empty for what they say nothing of."""
+    if name == LATENCY:
+        return _latency(drills, now)
+    return [_shift(name, drills, model, now[name], changes)] if name in SHIFTS else []
 
 
 def _shift(name: str, drills: Sequence[Record], model: Model, before: float, changes: Mapping[str, Any]) -> Fitted:
@@ -278,34 +294,20 @@ def likeliest_shift(model: FloatArray, values: FloatArray) -> tuple[float, float
     Source:
         Density by Gaussian kernels, Silverman's rule of thumb (1986, 3.31); bounds by the likelihood ratio.
     """
-    spread = min(float(np.std(model)), float(np.subtract(*np.quantile(model, [0.75, 0.25]))) / 1.34)
-    width = max(0.9 * spread * len(model) ** -0.2, _CLOSE_SECONDS)
+    width = max(kernel_width(model), _CLOSE_SECONDS)
     middle = float(np.median(values) - np.median(model))
     reach = float(np.ptp(model) + np.ptp(values)) + 10 * width
     for _ in range(_ZOOMS):
         shifts = np.linspace(middle - reach, middle + reach, _SHIFTS_TRIED)
         gaps = (values[:, None] - shifts[None, :]).ravel()
         places = np.sort(model)
-        weights = _density(places, gaps, width).reshape(len(values), len(shifts))
+        weights = density(places, gaps, width).reshape(len(values), len(shifts))
         told = np.log(weights + _FLOOR / width).sum(axis=0)
         middle = float(shifts[int(np.argmax(told))])
-        near = shifts[told >= told.max() - _HALF_CHI_SQUARED]
+        near = shifts[told >= told.max() - HALF_CHI_SQUARED]
         low, high = float(near[0]), float(near[-1])
         reach = max(2.0 * max(high - middle, middle - low), 2 * width)
     return middle, low, high
-
-
-def _density(places: FloatArray, at: FloatArray, width: float) -> FloatArray:
-    """Of a sorted sample at some places, shape of `at`; by a histogram of it that is finer than the kernel."""
-    step = width / 4
-    low = float(places[0]) - 5 * width
-    count = min(_MOST_BINS, math.ceil((float(places[-1]) + 5 * width - low) / step) + 1)
-    edges = low + step * np.arange(count + 1)
-    filled, _ = np.histogram(places, edges)
-    kernel = np.exp(-0.5 * (np.arange(-20, 21) / 4.0) ** 2)
-    smooth = np.convolve(filled, kernel / kernel.sum(), mode="same") / (len(places) * step)
-    found: FloatArray = np.interp(at, edges[:-1] + step / 2, smooth, left=0.0, right=0.0)
-    return found
 
 
 def _latency(drills: Sequence[Record], now: Mapping[str, float]) -> list[Fitted]:

@@ -17,9 +17,9 @@ from rolloutlab.calibrate import (
     FAILS,
     HOLDS,
     MEANINGS,
-    PARAMETERS,
     Comparison,
-    Fitted,
+    Model,
+    check,
     compare,
     fit,
     measured,
@@ -30,9 +30,20 @@ from rolloutlab.drill.record import Record
 from rolloutlab.drill.result import exit_code
 from rolloutlab.grid import Grid
 from rolloutlab.inflight import as_seen, pace_of
+from rolloutlab.lag_fits import MEANINGS as LAGS
+from rolloutlab.lag_fits import (
+    SHOWN_BY,
+    Fitted,
+    LagComparison,
+    Quantiles,
+    compared,
+    fit_by_lags,
+    not_fitted,
+    with_value,
+)
 from rolloutlab.question import Asked, Question, read
 from rolloutlab.result import plain
-from scenarios.errors import ScenarioError, unknown
+from scenarios.errors import ScenarioError
 from scenarios.schema import Scenario
 
 SCHEMA: Final = 1
@@ -49,6 +60,7 @@ class Calibrated:
     Attributes:
         fitting: drills that parameters were fitted to; `judging`: the others, that the verdict rests on.
         overrides: what the fits changed in the scenario.
+        lags: of the drills that are judged, beside the model's before and after the fits; they do not decide.
     """
 
     name: str
@@ -62,6 +74,7 @@ class Calibrated:
     inputs: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     again: str = ""
+    lags: list[LagComparison] = field(default_factory=list)
 
     @property
     def holds(self) -> str:
@@ -89,6 +102,7 @@ class Calibrated:
                 "overrides": self.overrides,
                 "drills": {"fitted_to": len(self.fitting), "judged_on": len(self.judging)},
                 "results": [_comparison(one) for one in self.comparisons],
+                "lags": [asdict(one) for one in self.lags],
                 "warnings": self.warnings,
                 "exit_code": self.exit_code,
             }
@@ -139,9 +153,7 @@ def calibrated(
     Raises:
         ScenarioError: drills of something else, a name that is none, nothing left to judge.
     """
-    wrong = next((name for name in parameters if name not in PARAMETERS), None)
-    if wrong is not None:
-        raise unknown(wrong, PARAMETERS, field="--fit", what="parameter")
+    check(parameters)
     question = _question(asked)
     (strategy,) = question.strategies
     _same(drills, question, strategy)
@@ -157,7 +169,9 @@ def calibrated(
         columns = run([here], command="calibrate", runs=runs, seed=seed).cells[0].columns
         return as_seen(columns, here.parts[0][0], pace, seed=seed)
 
-    fits, changes = fit(parameters, fitting, model, _now(question)) if parameters else ([], {})
+    scenario: Scenario = question.parts[0][0]
+    fits, changes = _fitted(parameters, fitting, model, question, seed) if parameters else ([], {})
+    after = _question(replace(asked, overrides={**asked.overrides, **_words(changes)})).parts[0][0] if changes else None
     columns = model(changes)
     found = [compare(column, predicted(columns, column), measured(judging, column)) for column in MEANINGS]
     return Calibrated(
@@ -172,6 +186,31 @@ def calibrated(
         inputs={"scenario": question.name, "path": question.path, "sha256": question.digest, **(inputs or {})},
         warnings=_warnings(judging),
         again=again,
+        lags=compared(judging, scenario, after, seed=seed),
+    )
+
+
+def _fitted(
+    parameters: Sequence[str], drills: Sequence[Record], model: Model, question: Question, seed: int
+) -> tuple[list[Fitted], dict[str, Any]]:
+    """The fits, by lags where there are any, and the overrides that hold them."""
+    scenario: Scenario = question.parts[0][0]
+
+    def by_lags(name: str, changes: Mapping[str, Any]) -> list[Fitted] | None:
+        if name not in SHOWN_BY:
+            return None
+        moved = scenario
+        for each in changes.keys() & SHOWN_BY.keys():
+            moved = with_value(moved, each, *(changes[each] if isinstance(changes[each], list) else [changes[each]]))
+        return fit_by_lags(name, drills, moved, seed=seed)
+
+    return fit(
+        parameters,
+        drills,
+        model,
+        _now(question),
+        by_lags=by_lags,
+        otherwise=lambda name: not_fitted(name, drills, scenario),
     )
 
 
@@ -203,7 +242,11 @@ def _now(question: Question) -> dict[str, float]:
 
 def _words(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Seconds as the file says them."""
-    return {name: f"{value:.6f}s" for name, value in changes.items()}
+
+    def said(value: float) -> str:
+        return f"{value:.6f}s"
+
+    return {name: list(map(said, one)) if isinstance(one, list) else said(one) for name, one in changes.items()}
 
 
 def _warnings(drills: Sequence[Record]) -> list[str]:
@@ -261,6 +304,9 @@ def text_of(result: Calibrated) -> str:
         lines.append(
             f"{_MARKS[one.holds] if one.judged else '  not judged'}: {name} ({MEANINGS[one.column]}): {one.reason}"
         )
+    if result.lags:
+        rows = [lag_row(one) for one in result.lags]
+        lines += ["", Grid(LAG_HEAD, LAG_UNDER, rows, left=2).text()]
     if result.again:
         lines += ["", f"Again: {result.again}"]
     return "\n".join(lines)
@@ -278,6 +324,22 @@ def row(one: Comparison) -> list[str]:
     return [one.column.removesuffix("_seconds"), " / ".join(shown), told, inside, ratio, pit_text(one.pit), uniform]
 
 
+LAG_HEAD: Final = ["lag, scenario seconds", "", "scenario says", "measured", "of", "fitted"]
+LAG_UNDER: Final = ["", "", "p05 / p50 / p95", "median [p05–p95]", "n", "p05 / p50 / p95"]
+
+
+def lag_row(one: LagComparison) -> list[str]:
+    """The cells of a lag."""
+    told = one.measured
+    measured = f"{told.p50:.2f} [{told.p05:.2f}–{told.p95:.2f}]"
+    fitted = _three(one.fitted) if one.fitted is not None else text.NONE
+    return [one.kind, LAGS[one.kind], _three(one.says), measured, str(one.n), fitted]
+
+
+def _three(told: Quantiles) -> str:
+    return " / ".join(f"{value:.2f}" for value in (told.p05, told.p50, told.p95))
+
+
 def pit_text(pit: Sequence[float]) -> str:
     """A histogram of PITs in ten letters; level is right, a slope or a hill is not.
 
@@ -293,6 +355,9 @@ def pit_text(pit: Sequence[float]) -> str:
 
 
 def fit_line(one: Fitted) -> str:
-    """A fit in words."""
+    """A fit in words, or why there is none."""
+    if not one.fitted:
+        return f"not fitted {one.field}, it stays at {one.before:.3g} s: {one.note}"
     bounds = " to ".join(f"{bound:.3g} s" if math.isfinite(bound) else "?" for bound in (one.lo, one.hi))
-    return f"fitted {one.field}: {one.before:.3g} s → {one.after:.3g} s [{bounds}], by {one.by} of {one.drills} drills"
+    said = f"fitted {one.field}: {one.before:.3g} s → {one.after:.3g} s [{bounds}], by {one.by} of {one.drills} drills"
+    return f"{said}; {one.note}" if one.note else said

@@ -25,7 +25,9 @@ class Fleet:
     """All pods that a label selector finds, in the loop's thread.
 
     Args:
-        tell: hears of lives: `container_started`, `container_died`, `pod_ready`, `pod_gone`, each with its revision.
+        tell: hears of lives, each with its revision: `pod_made`, `pod_scheduled`, `container_started`,
+            `container_died`, `pod_ready`, `pod_deleted` (it is told to end), `pod_gone`; and how late it hears
+            (`late_seconds`, real time since the word of it came: the loop may have been busy).
         changed: called after every change.
         revision_of: names the revision of a pod; None: its label does.
 
@@ -135,7 +137,11 @@ class Fleet:
         self._changed()
 
     def _lived(self, known: Pod | None, pod: Pod, found: Object) -> None:
-        """Tell what is new about its container."""
+        """Tell what is new about it and its container."""
+        if known is None:
+            self._happened("pod_made", pod)
+        if pod.node and (known is None or not known.node):
+            self._happened("pod_scheduled", pod)
         restarted = known is not None and pod.restarts > known.restarts
         stopped = known is not None and known.running and not pod.running
         if known is not None and known.running and (restarted or stopped):
@@ -146,6 +152,8 @@ class Fleet:
             self._ready_since[pod.uid] = time.monotonic()
             self._happened("pod_ready", pod)
             self._wake(pod)
+        if pod.terminating and known is not None and not known.terminating:
+            self._happened("pod_deleted", pod)
 
     def _wake(self, pod: Pod) -> None:
         """It will be available without another word of the server."""
@@ -162,7 +170,8 @@ class Fleet:
         self._happened("pod_gone", pod)
 
     def _happened(self, kind: str, pod: Pod, **facts: Any) -> None:
-        self._tell(kind, pod.name, revision=pod.revision, **facts)
+        late = max(0.0, time.monotonic() - self.informer.came)
+        self._tell(kind, pod.name, revision=pod.revision, late_seconds=late, **facts)
 
     def _count(self) -> None:
         self._peak = max(self._peak, len(self.pods))

@@ -32,7 +32,8 @@ class Informer:
             did not let us listen in the first place.
 
     Attributes worth reading: `objects` (by name; read it in the loop's thread), `heard` (monotonic seconds of the last
-    word of a watch, or of a list that was followed by one), `lists` (how often all was listed).
+    word of a watch, or of a list that was followed by one), `lists` (how often all was listed), and, while `changed` is
+    called, `came` (monotonic seconds at which this word of the server came: the loop may hear of it later).
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Informer:
         self.objects: dict[str, Object] = {}
         self.heard = time.monotonic()
         self.lists = 0
+        self.came = self.heard
         self._error: WorldError | None = None  #: it was lost before anybody could be told
         self._ready = asyncio.Event()
         self._over = threading.Event()
@@ -107,7 +109,7 @@ class Informer:
         except (KeyError, TypeError):
             raise self._kube.stranger(f"a list of {self._kind.plural}") from None
         self.lists += 1
-        self._tell(self._all, named)
+        self._tell(self._all, named, time.monotonic())
         return version
 
     def _follow(self, version: str) -> str:
@@ -123,7 +125,7 @@ class Informer:
             except (KeyError, TypeError, AttributeError):
                 raise self._kube.stranger(f"the watch of {self._kind.plural}") from None
             if event["type"] != "BOOKMARK" and name:
-                self._tell(self._one, found, event["type"] == "DELETED")
+                self._tell(self._one, found, event["type"] == "DELETED", self.heard)
         self.heard = time.monotonic()
         return version
 
@@ -142,14 +144,15 @@ class Informer:
             self._error = error
             self._ready.set()
 
-    def _all(self, there: dict[str, Object]) -> None:
+    def _all(self, there: dict[str, Object], came: float) -> None:
         for name in self.objects.keys() - there.keys():
-            self._one(self.objects[name], deleted=True)
+            self._one(self.objects[name], True, came)
         for item in there.values():
-            self._one(item, deleted=False)
+            self._one(item, False, came)
         self._ready.set()
 
-    def _one(self, found: Object, deleted: bool) -> None:
+    def _one(self, found: Object, deleted: bool, came: float) -> None:
+        self.came = came
         name = found["metadata"]["name"]
         known = self.objects.get(name)
         if deleted:

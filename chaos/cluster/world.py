@@ -114,6 +114,8 @@ class ClusterWorld:
             await self.made.service(release.replicas)
             if self._by_pods:
                 await self.made.weight(None)
+        if self._by_pods:
+            self._tell("follows_pods", "router")
         self._spec["stable"] = release.replicas
         for informer in (self._sets, self._deployments):
             await informer.start()
@@ -184,6 +186,7 @@ class ClusterWorld:
         self.fleet.min_ready_seconds = effect.min_ready_seconds
         self.fleet.progress_us = self.clock.now_us()
         await self.made.weight(None)
+        self._tell("follows_pods", "router")
         await self.made.roll_to(effect, self.clock.real_seconds(effect.min_ready_seconds))
 
     async def set_weight(self, weight: float) -> None:
@@ -191,16 +194,17 @@ class ClusterWorld:
         if not self._routed:
             return
         self._by_pods = False
+        ordered = self._seconds()
         await self.made.weight(weight)
-        self._weighed(weight)
+        self._weighed(weight, ordered_seconds=ordered)
 
     async def mark(self, decision: str, reason: str) -> None:
         """See `RealWorld`."""
         self._tell("decision" if decision else "note", "strategy", outcome=decision, text=reason)
 
-    def _weighed(self, weight: float) -> None:
+    def _weighed(self, weight: float, **facts: float) -> None:
         self.weight = weight
-        self._tell("weight_effective", "router", weight=weight)
+        self._tell("weight_effective", "router", weight=weight, **facts)
 
     # -- waits ----------------------------------------------------------------------------------------------------
 

@@ -131,6 +131,7 @@ class Pods:
             pod = Pod(revision, self.created[revision], self.clock.now_us())
             self.created[revision] += 1
             active.append(pod)
+            self._log("pod_made", pod)
             pod.living = self._begin(self._live(pod))
         self.peak = max(self.peak, len(self.all()))
         self._changed()
@@ -139,6 +140,7 @@ class Pods:
         """Delete a pod: it leaves the endpoints and runs its preStop at the same time."""
         self.active[pod.revision].remove(pod)
         pod.terminating = True
+        self._log("pod_deleted", pod)
         self._unready(pod)
         if pod.living is not None:
             pod.living.cancel()

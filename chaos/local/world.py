@@ -103,6 +103,8 @@ class LocalWorld:
     async def start(self, release: Release) -> None:
         """See `RealWorld`."""
         self._routed, self._by_pods = release.routed, not release.routed
+        if self._by_pods:
+            self._follows_pods()
         self.processes.on_lost = self._failed
         await self.processes.start()
         await self.envoy.start()
@@ -158,6 +160,7 @@ class LocalWorld:
     async def roll_to(self, effect: RollTo) -> None:
         """See `RealWorld`."""
         self._by_pods = True
+        self._follows_pods()
         self.deployment.roll_to(effect)
         await self._follow_pods()
 
@@ -166,19 +169,23 @@ class LocalWorld:
         if not self._routed:
             return
         self._by_pods = False
-        await self._set_routes(weight)
+        await self._set_routes(weight, ordered_seconds=self._seconds())
 
     async def mark(self, decision: str, reason: str) -> None:
         """See `RealWorld`."""
         if self._tell is not None:
             self._tell("decision" if decision else "note", "strategy", outcome=decision, text=reason)
 
-    async def _set_routes(self, weight: float) -> None:
+    def _follows_pods(self) -> None:
+        if self._tell is not None:
+            self._tell("follows_pods", "router")
+
+    async def _set_routes(self, weight: float, **facts: float) -> None:
         async with self._routing:
             self.weight = weight
             await self.envoy.set_routes(canary_weight=weight)
         if self._tell is not None:
-            self._tell("weight_effective", "router", weight=weight)
+            self._tell("weight_effective", "router", weight=weight, **facts)
 
     # -- waits ----------------------------------------------------------------------------------------------------
 

@@ -21,8 +21,8 @@ from rolloutlab.cli.drill import Speed
 @click.option("--repeat", type=click.IntRange(1, 1000), default=20, show_default=True, metavar="N",
               help="Drills that the model is judged on.")  # fmt: skip
 @click.option("--fit", "parameters", multiple=True, metavar="NAME",
-              help="Fit a parameter of the model first: router.lag, service.startup.start or service.latency; "
-              "repeatable.")  # fmt: skip
+              help="Fit a parameter of the model first: router.lag, service.endpointLag, service.startup.schedule, "
+              ".pull or .start, service.latency; repeatable.")  # fmt: skip
 @click.option("--fit-repeat", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
               help="Drills, before the others, that it is fitted to.")  # fmt: skip
 @click.option("--from", "journals", multiple=True, type=click.Path(exists=True, dir_okay=False), metavar="FILE",
@@ -68,8 +68,9 @@ def command(
 ) -> None:
     """Hold what the simulator predicts of SCENARIO against what drills of it measure.
 
-    Times from the first bad response to the decision, and from there to the last response of the bad revision. Exit
-    code 0 when the model holds, 1 when it does not, 5 when too little was measured to say.
+    Times from the first bad response to the decision, and from there to the last response of the bad revision; beside
+    them the lags of pods, endpoints and router, by which parameters are fitted where drills show them. Exit code 0 when
+    the model holds, 1 when it does not, 5 when too little was measured to say.
     """
     from rolloutlab.cli.drilling import calibrate_and_print, need_world
 

@@ -206,11 +206,13 @@ def calibrate_and_print(
     html: str | None,
 ) -> None:
     """Do the drills, or read their journals; hold the model against them; print, and end with the exit code."""
+    from rolloutlab.calibrate import check
     from rolloutlab.calibration import calibrated, text_of
     from rolloutlab.drill.door import planned
     from rolloutlab.grid import terminal
     from rolloutlab.question import Asked
 
+    check(parameters)
     seed = wanted.settings.seed
     (first,) = planned(wanted)
     again = _again([first], runs=runs, seed=seed)

@@ -61,6 +61,7 @@ def record_of(
         warnings=_warnings(result, question),
         assumed=question.assumed,
         again=again,
+        lags=result.lags,
     )
 
 

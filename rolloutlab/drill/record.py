@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
 from chaos.evidence import Bin
+from chaos.lags import KINDS as LAGS
+from chaos.results import Lag
 from chaos.timeline import NAMES, Moment, Timeline
 from rolloutlab.result import plain
 from scenarios.errors import Place, ScenarioError, dotted, one_line
@@ -163,6 +165,7 @@ class Record:
         labels: what is not as in a cluster in real time; shown wherever a figure of the drill is.
         assumed: defaults that the scenario rests on.
         again: the command that gives such a drill again.
+        lags: of pods, endpoints and router (`chaos.lags`); none in records of before they were measured.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -186,6 +189,7 @@ class Record:
     warnings: tuple[Line, ...] = ()
     assumed: tuple[Line, ...] = ()
     again: Line = ""
+    lags: Annotated[tuple[Lag, ...], Field(max_length=100_000)] = ()
 
     @property
     def name(self) -> str:
@@ -255,7 +259,18 @@ def from_plain(told: Any, place: Place) -> Record:
     strange = next((name for name in record.row if name not in COLUMNS), None)
     if strange is not None:
         raise ScenarioError(f"unknown column {one_line(strange)!r}", known=COLUMNS, place=place, field="row")
+    for number, lag in enumerate(record.lags):
+        _check_lag(lag, place, f"lags[{number}]")
     return record
+
+
+def _check_lag(lag: Lag, place: Place, field: str) -> None:
+    if lag.kind not in LAGS:
+        raise ScenarioError(f"unknown kind {one_line(lag.kind)!r}", known=LAGS, place=place, field=f"{field}.kind")
+    if not (math.isfinite(lag.seconds) and 0 <= lag.wait_seconds < math.inf):
+        raise ScenarioError(
+            expected="finite seconds, and a wait of 0 or more", got=lag.seconds, place=place, field=field
+        )
 
 
 def _first(error: ErrorDetails, place: Place) -> ScenarioError:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from chaos.lags import by_kind
+from chaos.results import Lag
 from chaos.timeline import Moment
 from rolloutlab import text
 from rolloutlab.drill.record import FAIL, INCONCLUSIVE, MOMENTS, PASS, REFUSED, Check, Record
@@ -55,6 +58,8 @@ def drill_text(record: Record) -> str:
         parts.append("\n".join(lines))
     if record.faults:
         parts.append("\n".join(fault_line(record, number) for number in range(len(record.faults))))
+    if record.lags:
+        parts.append(lag_line(record))
     if record.checks:
         parts.append("\n".join(map(check_line, record.checks)))
     if record.left:
@@ -175,6 +180,23 @@ def fault_line(record: Record, number: int) -> str:
         felt = "seen in traffic" if fault.effect_verified else "not seen in traffic"
     evidence = f": {fault.evidence}" if fault.evidence else ""
     return f"fault {fault.text} ({fault.engine}), {felt}{evidence}"
+
+
+def lag_line(record: Record) -> str:
+    """The medians of its lags in one line, with how many there are of each.
+
+    >>> from chaos.results import Lag
+    >>> from rolloutlab.drill.testing import made_up
+    >>> lag_line(made_up(lags=(Lag("ready", "canary-0", "canary", 2.0), Lag("ready", "canary-1", "canary", 3.0))))
+    'lags, scenario seconds (median of n): ready 2.50 (2)'
+    """
+    found = by_kind(record.lags)
+    told = ", ".join(f"{kind} {signed(_middle(there))} ({len(there)})" for kind, there in found.items())
+    return f"lags, scenario seconds (median of n): {told.replace('_', ' ')}"
+
+
+def _middle(found: Sequence[Lag]) -> float:
+    return statistics.median(lag.seconds for lag in found)
 
 
 def check_line(check: Check) -> str:

@@ -123,6 +123,8 @@ def step_of(one: Happening) -> Step | None:
         case "weight_effective":
             weight = float(told.get("weight", 0.0))
             return Step(at, "weight", f"the router sends {_percent(weight)} to the canary", value=weight)
+        case "follows_pods":
+            return Step(at, "note", "traffic follows the pods: each gets the same share")
         case "look":
             bad = told.get("bad")
             return Step(at, "look", _look(one.who, told), bad=None if told.get("value") is None else bool(bad))
@@ -156,7 +158,8 @@ def _look(who: str, told: Mapping[str, Any]) -> str:
 
 
 def _rest(told: Mapping[str, Any]) -> str:
-    return f" ({', '.join(f'{name} {value}' for name, value in told.items())})" if told else ""
+    shown = [f"{name} {value}" for name, value in told.items() if name != "late_seconds"]
+    return f" ({', '.join(shown)})" if shown else ""
 
 
 def _percent(share: float) -> str:

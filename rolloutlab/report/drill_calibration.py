@@ -28,7 +28,7 @@ _WORDS: Final = {HOLDS: "✓ holds", FAILS: "✗ fails"}
 
 def page(result: Calibrated) -> str:
     """The page of a calibration, the same bytes for the same result."""
-    from rolloutlab.calibration import fit_line, row
+    from rolloutlab.calibration import fit_line, lag_row, row
 
     environment = Environment(
         loader=PackageLoader("rolloutlab.report"),
@@ -51,6 +51,7 @@ def page(result: Calibrated) -> str:
             for one in result.comparisons
         ],
         "fits": [fit_line(one) for one in result.fits],
+        "lags": [lag_row(one) for one in result.lags],
         "charts": [against(known), pit(known)] if known else [],
         "document": result.document(),
     }

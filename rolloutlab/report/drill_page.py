@@ -93,6 +93,7 @@ def _drill(record: Record, number: int, count: int) -> dict[str, Any]:
         "spans": show.span_texts(record),
         "chart": charts.timeline(record, f"timeline{number}"),
         "faults": [show.fault_line(record, place) for place in range(len(record.faults))],
+        "lags": show.lag_line(record) if record.lags else "",
         "checks": [(show.CHECK_WORDS.get(one.holds, one.holds), one) for one in record.checks],
         "columns": [
             (name, _value(record, name), COLUMNS[name]) for name in COLUMNS if record.row.get(name) is not None

@@ -19,6 +19,7 @@ from chaos.cluster import safety
 from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, LEASE
 from chaos.cluster.settings import ClusterSettings
 from chaos.cluster.testing import ApiServer, Behaviour, Store, Traffic, Workloads
+from chaos.lags import by_kind
 from chaos.local.runs import STATE, Run, runs
 from chaos.plan import Plan, Settings, Source, make
 from chaos.results import DrillResult, Happening
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.slow
 QUICK = Path(__file__).parents[1] / "drill" / "quick.yaml"
 HERE = "drills"
 SPEED = 3.0
+READY_SECONDS = 0.2  #: real time until a pod is ready
 TOKEN = "t0psecret-bearer-of-the-test"
 PATIENCE = 120.0
 
@@ -38,7 +40,7 @@ PATIENCE = 120.0
 def cluster() -> Iterator[ApiServer]:
     """A cluster in memory, with a Gateway and pods."""
     store = Store({HERE: {"rolloutlab/allowed": "true"}, "infra": {}})
-    workloads = Workloads(lambda pod: Behaviour(ready_seconds=0.2, stop_seconds=0.2))
+    workloads = Workloads(lambda pod: Behaviour(ready_seconds=READY_SECONDS, stop_seconds=0.2))
     with Traffic(store) as traffic, ApiServer(store, token=TOKEN, ticks=workloads, pod=traffic.pod) as api:
         yield api
 
@@ -110,6 +112,11 @@ def test_errors_are_detected_and_taken_back(cluster: ApiServer, kubeconfig: Path
     assert result.effect_verified is True
     by = {each.revision: each for each in result.counts}
     assert by["canary"].failed > 3 > by["stable"].failed
+    assert {"run", "start", "ready", "weight_on", "weight_off"} <= set(lags := by_kind(result.lags))
+    assert {lag.revision for lag in lags["ready"]} == {"canary"}, "the stable pods were there before"
+    assert all(READY_SECONDS * SPEED - 0.1 <= lag.seconds < 20 for lag in lags["ready"])
+    assert all(0 <= lag.seconds < 20 for lag in lags["weight_on"])
+    assert "join" not in lags, "pods were ready before they had a weight"
     assert leaks == secrets_in(state) == []
     assert not any(TOKEN in str(each.query) or TOKEN in each.path for each in cluster.trouble.requests)
 
@@ -127,6 +134,12 @@ def test_a_rolling_update_goes_through(cluster: ApiServer, kubeconfig: Path, sta
     not_late(result.verdict.word, result.verdict.reasons)
     assert result.outcome == "promoted"
     assert result.effect_verified is True
+    lags = by_kind(result.lags)
+    assert {lag.revision for lag in lags["ready"]} == {"canary"}
+    assert {lag.revision for lag in lags["join"]} == {"canary"}
+    assert "weight_on" not in lags, "nobody ordered a weight"
+    if "leave" in lags:  # a pod that was never reached leaves nothing to see
+        assert {lag.revision for lag in lags["leave"]} == {"stable"}
 
 
 # --- stopped in the middle -------------------------------------------------------------------------------------------

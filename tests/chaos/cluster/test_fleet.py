@@ -47,8 +47,11 @@ class Told:
     events: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     changes: int = 0
 
-    def tell(self, kind: str, who: str, **facts: Any) -> None:
+    late: list[float] = field(default_factory=list)
+
+    def tell(self, kind: str, who: str, *, late_seconds: float, **facts: Any) -> None:
         self.events.append((kind, who, facts))
+        self.late.append(late_seconds)
 
     def changed(self) -> None:
         self.changes += 1
@@ -85,6 +88,7 @@ def manifest(
     ended_before: int | None = None,
     phase: str = "",
     terminating: bool = False,
+    node: str = "",
 ) -> dict[str, Any]:
     """A pod as the API server tells of it."""
     state: dict[str, Any] = {"running": {}} if running else {"waiting": {"reason": waiting or "ContainerCreating"}}
@@ -104,7 +108,7 @@ def manifest(
         meta["deletionTimestamp"] = "2025-01-01T00:00:00Z"
     return {
         "metadata": meta,
-        "spec": {"containers": [{"name": "app", "image": "an/image:1"}]},
+        "spec": {"containers": [{"name": "app", "image": "an/image:1"}], **({"nodeName": node} if node else {})},
         "status": {
             "phase": phase or ("Running" if running else "Pending"),
             "podIP": "10.0.0.1",
@@ -124,22 +128,35 @@ def hear(fleet: Fleet, *, deleted: bool = False, **what: Any) -> None:
 def test_a_life_is_told_once(clock: Clock) -> None:
     fleet, told = make(clock)
     hear(fleet)
-    hear(fleet, running=True)
-    hear(fleet, running=True)
-    hear(fleet, running=True, ready=True)
-    hear(fleet, running=True, ready=True, terminating=True)
+    hear(fleet, node="n1")
+    hear(fleet, node="n1", running=True)
+    hear(fleet, node="n1", running=True)
+    hear(fleet, node="n1", running=True, ready=True)
+    hear(fleet, node="n1", running=True, ready=True, terminating=True)
+    hear(fleet, node="n1", running=True, ready=True, terminating=True)
     assert fleet.active("stable") == []
     assert fleet.ready() == 0
     assert len(fleet.pods) == 1, "it is there until it is gone"
-    hear(fleet, ended=143, terminating=True)
-    hear(fleet, ended=143, terminating=True, deleted=True)
+    hear(fleet, node="n1", ended=143, terminating=True)
+    hear(fleet, node="n1", ended=143, terminating=True, deleted=True)
     assert told.events == [
+        ("pod_made", "p", {"revision": "stable"}),
+        ("pod_scheduled", "p", {"revision": "stable"}),
         ("container_started", "p", {"revision": "stable"}),
         ("pod_ready", "p", {"revision": "stable"}),
+        ("pod_deleted", "p", {"revision": "stable"}),
         ("container_died", "p", {"revision": "stable", "code": 143}),
         ("pod_gone", "p", {"revision": "stable"}),
     ]
     assert fleet.pods == {}
+
+
+def test_what_the_loop_hears_late_is_told_with_how_late(clock: Clock) -> None:
+    fleet, told = make(clock)
+    fleet.informer.came = clock.now
+    clock.now += 0.25
+    hear(fleet, running=True)
+    assert told.late == [0.25, 0.25]
 
 
 def test_a_restart_is_a_death_and_a_new_life(clock: Clock) -> None:
@@ -148,10 +165,11 @@ def test_a_restart_is_a_death_and_a_new_life(clock: Clock) -> None:
     hear(fleet, waiting="CrashLoopBackOff", restarts=1, ended_before=137)
     hear(fleet, running=True, restarts=1, ended_before=137)
     hear(fleet, running=True, ready=True, restarts=1, ended_before=137)
-    assert told.kinds() == ["container_started", "pod_ready", "container_died", "container_started", "pod_ready"]
-    assert told.events[2][2]["code"] == 137
+    lives = ["container_started", "pod_ready", "container_died", "container_started", "pod_ready"]
+    assert told.kinds() == ["pod_made", *lives]
+    assert told.events[3][2]["code"] == 137
     hear(fleet, running=True, ready=True, restarts=3, ended_before=1)  # so fast that the end in between was not told
-    assert told.kinds()[5:] == ["container_died", "container_started"]
+    assert told.kinds()[6:] == ["container_died", "container_started"]
 
 
 def test_the_exit_code_is_of_the_end_that_is_told_and_of_the_application(clock: Clock) -> None:
@@ -167,7 +185,8 @@ def test_a_pod_of_the_same_name_is_another_one(clock: Clock) -> None:
     hear(fleet, uid="u1", running=True, ready=True)
     clock.now += 1
     hear(fleet, uid="u2", running=True)
-    assert told.kinds() == ["container_started", "pod_ready", "pod_gone", "container_started"]
+    started = ["pod_made", "container_started"]
+    assert told.kinds() == [*started, "pod_ready", "pod_gone", *started]
     hear(fleet, uid="u1", deleted=True)
     assert fleet.pods["p"].uid == "u2", "the late end of the first one is not its end"
     assert fleet.ready() == 0
@@ -181,12 +200,12 @@ def test_a_pod_that_was_evicted_is_gone_although_its_object_stays(clock: Clock, 
     hear(fleet, running=True, ready=True)
     clock.now += 1
     hear(fleet, ended=137, phase=phase)
-    assert told.kinds() == ["container_started", "pod_ready", "container_died", "pod_gone"]
+    assert told.kinds() == ["pod_made", "container_started", "pod_ready", "container_died", "pod_gone"]
     assert fleet.active("stable") == []
     clock.now += 1
     hear(fleet, ended=137, phase=phase, deleted=True)
     hear(fleet, name="q", uid="u9", phase=phase)
-    assert len(told.events) == 4
+    assert len(told.events) == 5
     assert fleet.summary(1e12).seconds == pytest.approx(1 * SPEED)
 
 

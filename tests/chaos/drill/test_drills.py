@@ -18,6 +18,7 @@ import pytest
 from chaos.faults import ProcessFault
 from chaos.guards import Limits
 from chaos.journal import Journal, read
+from chaos.lags import by_kind
 from chaos.live import LiveDrill
 from chaos.local.runs import RUN, Run, runs
 from chaos.plan import Plan, Settings, Source, make
@@ -114,6 +115,12 @@ def test_errors_are_detected_and_users_see_the_last_of_them_within_a_second(tmp_
     assert result.row["failed_requests"] is None, "it counts until the horizon"
     by = {each.revision: each for each in result.counts}
     assert by["canary"].failed / by["canary"].requests > 3 * by["stable"].failed / by["stable"].requests
+    lags = by_kind(result.lags)
+    assert list(lags) == ["run", "start", "ready", "weight_on", "weight_off"]
+    assert {lag.revision for lag in lags["ready"]} == {"canary"}
+    assert all(lag.seconds > 0.3 for lag in lags["run"]), "0.7 s by the file, with a spread of a fifth"
+    assert all(lag.seconds >= 1.0 for lag in lags["start"]), "the process needs a second"
+    assert all(0 <= lag.seconds < 1.0 * SPEED for lag in lags["weight_on"]), "Envoy takes it within milliseconds"
     kinds = {each.kind for each in happened}
     assert kinds >= {
         "phase",
