@@ -35,6 +35,7 @@ PAGE = ROOT / "docs" / "explanation" / "drill-results.md"
 RESULTS = ROOT / "out" / "drill-results.jsonl"
 COMMAND = [sys.executable, "-m", "rolloutlab"]
 HARM = "packet_delay:latency=50ms"  #: that nobody would roll back for
+NO_GUARD = ("--guard", "error_ratio=off")  #: where the fault fails every request of the new pods
 NOTHING_LEFT = "nothing left"
 RUNS = 20_000  #: replications of a prediction
 TIMES = DETECTION, ROLLBACK = "detection_seconds", "rollback_seconds"
@@ -69,8 +70,8 @@ def cases() -> list[Case]:
     for scenario, what, words in (
         ("chaos-errors", "5 % of responses fail", ()),
         ("chaos-latency", "2 s more for every response", ()),
-        ("chaos-leak", "memory leaks", ()),
-        ("chaos-pool", "connections leak, 100 clients", ("--clients", "100")),
+        ("chaos-leak", "memory leaks", NO_GUARD),
+        ("chaos-pool", "connections leak, 100 clients", ("--clients", "100", *NO_GUARD)),
         ("chaos-rollback", "a full rollback", ()),
     ):
         for one in STRATEGIES:
