@@ -121,9 +121,17 @@ def _rollout(found: Object) -> Seen:
         settled=fresh and status.get("phase") == "Healthy" and current == stable,
         stalled=status.get("phase") == "Degraded" and not status.get("abort"),
         aborted=bool(status.get("abort")),
-        reason=str(status.get("message", ""))[:300] or "it was aborted",
+        reason=_why(status),
         shares=_shares(status),
     )
+
+
+def _why(status: Mapping[str, Any]) -> str:
+    """Why it was aborted or stands still; the message of a Rollout that was just told to abort is still an older one."""
+    progress = _condition(status, "Progressing")
+    if progress.get("reason") in ("RolloutAborted", "ProgressDeadlineExceeded"):
+        return str(progress.get("message", ""))[:300]
+    return "it was aborted" if status.get("abort") else str(status.get("message", ""))[:300]
 
 
 def _shares(status: Mapping[str, Any]) -> Mapping[str, float] | None:

@@ -13,6 +13,7 @@ apiVersion: rolloutlab/v1
 kind: Scenario
 title: A workload that somebody else rolls out
 horizon: 2m
+slo: {latency: 2s}
 service: {replicas: 3, latency: {p50: 5ms, p99: 20ms}, errorRatio: 0%}
 traffic: {kind: constant, rate: 40/s}
 strategies:

@@ -29,6 +29,7 @@ class Case:
     Attributes:
         routed: further fields of `canary` beside a router; None: weights are kept by the number of pods.
         pods: of each template.
+        early: a step really ends before its weight is reached, which the prediction waits for.
         ends: the sizes that the ReplicaSets are to end with, worked out by hand.
     """
 
@@ -42,6 +43,7 @@ class Case:
     pods: dict[str, Pods]
     act: Act | None
     ends: dict[str, int]
+    early: bool = False
     unready: int = 0  #: as cases of the Deployment controller have it; here none is
 
     def manifest(self, name: str, template: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +89,7 @@ def _case(words: dict[str, Any]) -> Case:
         pods={"a": Pods(), "b": Pods(**words.pop("b", {}))},
         act=acts[0] if acts else None,
         ends=words.pop("ends", done),
+        early=words.pop("early", False),
     )
     if words:
         raise ValueError(f"{case.name}: unknown words {', '.join(words)}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from controller_simulate import recorded, units
 from rollout_cases import Case
-from rollout_recording import Recording
+from rollout_recording import Moment, Recording
 from rollout_replay import replay
 from rollout_simulate import Simulated, simulate
 
@@ -46,7 +46,7 @@ def compare(case: Case, recording: Recording) -> Compared:
         found.lag = max((lag for _, lag in replayed.lags), default=0.0)
     if recording.sizes() != case.ends:
         found.differences.append(f"ends with {recording.sizes()}, worked out by hand: {case.ends}")
-    if case.act is None or case.act.kind == "abort":  # a strategy has no word for a template that goes back
+    if not case.early and (case.act is None or case.act.kind == "abort"):  # a strategy has no word for an undo
         ran = simulate(case, recording)
         found.differences += [
             *_other_sizes(case, recording, ran),
@@ -84,13 +84,17 @@ def _other_pauses(recording: Recording, ran: Simulated) -> list[str]:
 
 
 def pauses(recording: Recording) -> list[tuple[int, int]]:
-    """Sizes of (a, b) at the end of each pause."""
+    """Sizes of (a, b) in the middle of each pause: what was heard of two kinds at about one time may be in any order."""
     found = []
-    moments = [moment for moment in recording.moments if moment.template == "b"]
-    for moment, after in zip(moments, [*moments[1:], None], strict=True):
-        if moment.phase == "Paused" and (after is None or after.step != moment.step or after.phase != "Paused"):
-            sizes = recording.sizes(after.at if after is not None else float("inf"))
+    began: Moment | None = None
+    for moment in [*recording.moments, None]:
+        over = moment is None or moment.phase != "Paused" or (began is not None and moment.step != began.step)
+        if began is not None and over:
+            sizes = recording.sizes(float("inf") if moment is None else (began.at + moment.at) / 2)
             found.append((sizes["a"], sizes["b"]))
+            began = None
+        if moment is not None and moment.phase == "Paused" and began is None:
+            began = moment
     return found
 
 

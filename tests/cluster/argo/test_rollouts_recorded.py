@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import rollout_replay
 from rollout_cases import load
-from rollout_compare import compare
+from rollout_compare import compare, pauses
 from rollout_kept import kept
 from rollout_recording import Recording
 from rollout_replay import replay
 
 from strategies.models import argo
+from strategies.models.argo import basic_weights
 from strategies.models.kubernetes import Counts
 
 CASES = {case.name: case for case in load()}
@@ -28,6 +30,15 @@ def test_each_case_is_kept() -> None:
 def test_the_models_do_what_the_real_controller_did(name: str) -> None:
     found = compare(CASES[name], KEPT[name])
     assert not found.differences, "\n".join([*found.differences, *KEPT[name].lines()])
+
+
+def test_a_step_towards_fewer_canary_pods_really_ends_early() -> None:
+    """The difference that docs/limits.md tells of is still one: at 20 % of 5 two new pods are left of the three."""
+    name = "60 then 20 of 5"
+    assert CASES[name].early
+    assert basic_weights(5, 20, 1) == (1, 4)
+    assert pauses(KEPT[name])[-1] == (4, 2)
+    assert compare(replace(CASES[name], early=False), KEPT[name]).differences
 
 
 # --- a comparison that cannot fail shows nothing -------------------------------------------------------------------------
