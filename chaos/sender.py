@@ -80,6 +80,7 @@ class Sender:
             headers=target.headers,
             allow=target.allow,
             version_header=target.version_header,
+            new_connection_share=target.new_connection_share,
             learn_seconds=max(0.0, lead_seconds) if target.version_header else 0.0,
             log=str(path),
             duration_seconds=duration,

@@ -45,6 +45,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     version_header: str = ""  #: of a service of somebody else; empty: ours names its revision
+    new_connection_share: float = 0.0  #: share of requests that use a connection of their own
 
 
 def prometheus_of(around: Around) -> Prometheus | None:

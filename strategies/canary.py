@@ -191,16 +191,14 @@ class _Canary:
     def _kept_pods(self) -> int:
         """The canary's pods after an abort with a delay of 0.
 
-        An abort goes back to the first step, and without a delay the pods are those of weight 0 there: none, unless that
-        step is a setCanaryScale. Argo's documentation says that they stay; its controller (1.10.0) does this.
+        An abort goes back to the first step, and without a delay the pods are those of weight 0 there: none, unless
+        that step is a setCanaryScale. Argo's documentation says that they stay; its controller (1.10.0) does this.
         """
         first = next(iter(self.options.steps), None)
         if not isinstance(first, CanaryScaleStep) or first.match_traffic_weight:
             return 0
         scale_weight = None if first.weight is None else percent(first.weight)
-        return argo.scaled_counts(
-            self.release.replicas, 0, scale_replicas=first.replicas, scale_weight=scale_weight
-        )[0]
+        return argo.scaled_counts(self.release.replicas, 0, scale_replicas=first.replicas, scale_weight=scale_weight)[0]
 
     def program(self) -> Program:
         """All steps, then the promotion."""

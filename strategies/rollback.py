@@ -61,8 +61,9 @@ class WayBack(Protocol):
 def instant(release: Release, reason: str, *, context: Context) -> Program:
     """Argo's abort: all traffic back at once, the canary's pods later.
 
-    The delay of the canary's pods begins when the stable revision is whole; a delay of 0 is none at all. Under dynamicStableScale traffic can only
-    follow the stable pods as they come back. Without a router this is a rolling update back.
+    The delay of the canary's pods begins when the stable revision is whole; a delay of 0 is none at all. Under
+    dynamicStableScale traffic can only follow the stable pods as they come back. Without a router this is a rolling
+    update back.
     """
     yield Undo(reason)
     if release.first:

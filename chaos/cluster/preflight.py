@@ -115,6 +115,7 @@ def _clocks(skew_seconds: float) -> Iterator[str]:
 def _labels(scenario: Scenario, settings: ClusterSettings, *, routed: bool, counted: bool) -> Iterator[str]:
     if settings.observe:
         yield f"only observed: somebody else rolls {settings.observe} out; the scenario's own faults are not made"
+        yield "each request uses a connection of its own, so that traffic follows the pods behind the address"
         return
     startup = scenario.service.startup
     took = duration_text(startup.schedule_seconds + startup.pull_seconds)

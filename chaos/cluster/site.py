@@ -136,6 +136,7 @@ class ClusterSite:
                 headers=headers,
                 allow=(str(ipaddress.ip_network(host)),),
                 version_header=settings.version_header,
+                new_connection_share=1.0,  # the few that we would keep stay with old pods, whatever share new ones have
             )
         if self._router is not None:
             host, port = self._router.address

@@ -127,7 +127,7 @@ def _rollout(found: Object) -> Seen:
 
 
 def _why(status: Mapping[str, Any]) -> str:
-    """Why it was aborted or stands still; the message of a Rollout that was just told to abort is still an older one."""
+    """Why it was aborted or stands still; of a Rollout that was just told to abort, the message is an older one."""
     progress = _condition(status, "Progressing")
     if progress.get("reason") in ("RolloutAborted", "ProgressDeadlineExceeded"):
         return str(progress.get("message", ""))[:300]

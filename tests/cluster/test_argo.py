@@ -124,7 +124,6 @@ def test_a_rollout_that_is_promoted(runner: Runner, cluster: Any) -> None:
         after_lease(cluster)
         cluster.apply(wanted)
         code, record = told(child)
-    Path("/tmp/argo-promoted.json").write_text(json.dumps({"record": record, "status": status(cluster)}))
     assert (record["outcome"], code) == ("promoted", 0), record["reasons"]
     assert record["left"] == []
     decided_at(record, condition(status(cluster), "Healthy")["lastTransitionTime"])
@@ -139,7 +138,6 @@ def test_a_rollout_that_is_aborted(runner: Runner, cluster: Any) -> None:
         until(cluster, lambda found: found.get("currentStepIndex") == 3)
         abort(cluster)
         code, record = told(child)
-    Path("/tmp/argo-aborted.json").write_text(json.dumps({"record": record, "status": status(cluster)}))
     assert (record["outcome"], code) == ("rolled_back", 1), record["reasons"]
     assert record["left"] == []
     decided_at(record, status(cluster)["abortedAt"])
@@ -156,7 +154,6 @@ def test_a_rollout_that_its_own_analysis_takes_back(runner: Runner, cluster: Any
         after_lease(cluster)
         cluster.apply(wanted)
         code, record = told(child)
-    Path("/tmp/argo-analysis.json").write_text(json.dumps({"record": record, "status": status(cluster)}))
     assert (record["outcome"], code) == ("rolled_back", 0), record["reasons"]
     assert [each["effect_verified"] for each in record["faults"]] == [True]
     for name in ("detection_seconds", "rollback_seconds"):
@@ -173,7 +170,6 @@ def test_a_rollout_whose_template_goes_back(runner: Runner, cluster: Any) -> Non
         until(cluster, lambda found: found.get("currentStepIndex") == 3)
         cluster.apply(rollout("v1"))
         code, record = told(child)
-    Path("/tmp/argo-undone.json").write_text(json.dumps({"record": record, "status": status(cluster)}))
     assert (record["outcome"], code) == ("rolled_back", 0), record["reasons"]
 
 
@@ -197,7 +193,6 @@ def test_new_pods_that_crash_and_the_deadline_passes(runner: Runner, cluster: An
         after_lease(cluster)
         cluster.apply(wanted)
         code, record = told(child)
-    Path("/tmp/argo-crash.json").write_text(json.dumps({"record": record, "status": status(cluster)}))
     assert (record["outcome"], code) == ("stalled", 1), record["reasons"]
     decided_at(record, condition(status(cluster), "Progressing")["lastUpdateTime"])
     untouched(cluster, wanted)

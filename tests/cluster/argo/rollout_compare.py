@@ -2,7 +2,9 @@
 
 The prediction, given the measured delay of each pod, must scale each ReplicaSet through the same sizes, stand at each
 pause with the same sizes, tell a router the same weights, and come to the same end. Sizes are compared pod by pod: a
-reconcile that saw two pods become ready at once writes once what else would be two writes.
+reconcile that saw two pods become ready at once writes once what else would be two writes. Its writes come earlier, by no
+more than twice what the real reconciles took until then and a probe period, or later, as a real pause is up to a second
+shorter than it says: when it began is kept in whole seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from rollout_recording import Moment, Recording
 from rollout_replay import replay
 from rollout_simulate import Simulated, simulate
 
-SLACK_SECONDS = 1.0  #: a period of the probe, and what a pause of Argo's whole seconds can be shorter or longer
+SLACK_SECONDS = 1.0  #: a period of the probe
+PAUSE_SECONDS = 1.0  #: what a real pause can be shorter
+ROUTED_SECONDS = 1.0  #: what the reconciles of a rollout behind a router take in all; they are not told apart
 
 
 @dataclass(slots=True)
@@ -34,16 +38,18 @@ class Compared:
 
     def __str__(self) -> str:
         word = "DIFFERS" if self.differences else "equal  "
-        return f"{word} {self.name:48} {self.writes:3} writes, lag {self.lag:.2f} s, simulated {self.worst:+.2f} s"
+        return f"{word} {self.name:52} {self.writes:3} writes, lag {self.lag:.2f} s, simulated {self.worst:+.2f} s"
 
 
 def compare(case: Case, recording: Recording) -> Compared:
     """Lay the models beside a recording."""
     found = Compared(case.name, writes=len(recorded(recording)))
+    lags = [(0.0, ROUTED_SECONDS / 2)]
     if case.routed is None:
         replayed = replay(case, recording)
         found.differences += replayed.differences
-        found.lag = max((lag for _, lag in replayed.lags), default=0.0)
+        lags = replayed.lags
+        found.lag = max((lag for _, lag in lags), default=0.0)
     if recording.sizes() != case.ends:
         found.differences.append(f"ends with {recording.sizes()}, worked out by hand: {case.ends}")
     if not case.early and (case.act is None or case.act.kind == "abort"):  # a strategy has no word for an undo
@@ -53,6 +59,7 @@ def compare(case: Case, recording: Recording) -> Compared:
             *_other_pauses(recording, ran),
             *_other_weights(case, recording, ran),
             *_other_end(recording, ran),
+            *_other_times(case, recording, ran, lags),
         ]
         found.worst = max((mine - real for mine, real in _pairs(case, recording, ran)), key=abs, default=0.0)
     return found
@@ -66,6 +73,16 @@ def _pairs(case: Case, recording: Recording, ran: Simulated) -> list[tuple[float
     """(simulated, real) time of each pod that is asked for or given up."""
     ours, theirs = units(ran.steps, _begin(case)), units(recorded(recording), _begin(case))
     return [(mine, real) for name in "ab" for (mine, _), (real, _) in zip(ours[name], theirs[name], strict=False)]
+
+
+def _other_times(case: Case, recording: Recording, ran: Simulated, lags: list[tuple[float, float]]) -> list[str]:
+    found = []
+    for mine, real in _pairs(case, recording, ran):
+        early = SLACK_SECONDS + 2 * sum(lag for at, lag in lags if at <= real)
+        ended = sum(moment.phase == "Paused" and moment.at < real for moment in recording.moments)
+        if not -early <= mine - real <= SLACK_SECONDS + PAUSE_SECONDS * ended:
+            found.append(f"a write at {real:.2f} s is simulated at {mine:.2f} s")
+    return found
 
 
 def _other_sizes(case: Case, recording: Recording, ran: Simulated) -> list[str]:

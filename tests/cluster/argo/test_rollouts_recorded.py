@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import rollout_compare
 import rollout_replay
-from rollout_cases import load
+from rollout_cases import Case, load
 from rollout_compare import compare, pauses
 from rollout_kept import kept
 from rollout_recording import Recording
 from rollout_replay import replay
+from rollout_simulate import Simulated, simulate
 
 from strategies.models import argo
 from strategies.models.argo import basic_weights
@@ -94,3 +96,15 @@ def test_another_weight_is_seen() -> None:
     found = Recording.read(KEPT["routed 20 and 60 of 5"].plain())
     found.moments = [each._replace(weight=25 if each.weight == 20 else each.weight) for each in found.moments]
     assert any("weights" in text for text in compare(CASES["routed 20 and 60 of 5"], found).differences)
+
+
+def test_a_simulation_that_is_late_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "20 and 50 of 10"
+
+    def late(case: Case, recording: Recording) -> Simulated:
+        ran = simulate(case, recording)
+        ran.steps = [(at + 3, template, size) for at, template, size in ran.steps]
+        return ran
+
+    monkeypatch.setattr(rollout_compare, "simulate", late)
+    assert any("is simulated at" in text for text in compare(CASES[name], KEPT[name]).differences)
