@@ -173,10 +173,10 @@ def test_a_rollout_whose_template_goes_back(runner: Runner, cluster: Any) -> Non
     assert (record["outcome"], code) == ("rolled_back", 0), record["reasons"]
 
 
-def test_new_pods_that_are_cut_off_until_the_deadline_passes(runner: Runner, cluster: Any) -> None:
-    """From a quarter of the traffic on: those that serve no longer answer, and those that come do not get ready."""
+def test_new_pods_that_fail_until_the_deadline_passes(runner: Runner, cluster: Any) -> None:
+    """From a quarter of the traffic on: those that serve end, and those that come do not get ready."""
     wanted = rollout("v2")
-    with observe(runner, cluster, WHAT, "--fault", "partition:weight=25%") as child:
+    with observe(runner, cluster, WHAT, "--fault", "pod_failure:weight=25%") as child:
         after_lease(cluster)
         cluster.apply(wanted)
         found = until(cluster, lambda found: found.get("phase") == "Degraded")
