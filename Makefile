@@ -59,6 +59,7 @@ cluster-test: setup ## real pods: drills, controls, a killed harness, faults, co
 .PHONY: drills-cluster
 drills-cluster: setup cluster-up ## every drill in the cluster, with repeats; writes docs/explanation/drill-results.md
 	@$(BIN)/python scripts/cluster_drills.py
+	@hack/node/argo.sh || echo "the tests of Argo Rollouts are skipped"
 	@hack/node/test.sh tests/cluster -m slow -p no:cacheprovider
 
 .PHONY: kind-up

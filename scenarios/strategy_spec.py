@@ -243,7 +243,10 @@ class CanaryWords(_Surge):
     dynamic_stable_scale: bool = Field(False, alias="dynamicStableScale")
     scale_down_delay_seconds: Seconds = Field(30.0, alias="scaleDownDelaySeconds", ge=0)
     abort_scale_down_delay_seconds: Seconds = Field(
-        30.0, alias="abortScaleDownDelaySeconds", ge=0, description="0: never"
+        30.0,
+        alias="abortScaleDownDelaySeconds",
+        ge=0,
+        description="0: at once, down to what a setCanaryScale in the first step says",
     )
     progress_deadline_abort: bool = Field(False, alias="progressDeadlineAbort")
 

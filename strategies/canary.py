@@ -59,7 +59,7 @@ class Options:
     starting_step: int = 0  #: the background analysis starts when this step begins
     dynamic_stable_scale: bool = False
     scale_down_delay_seconds: float = 30.0
-    abort_scale_down_delay_seconds: float = 30.0  #: 0: never
+    abort_scale_down_delay_seconds: float = 30.0  #: 0: at once, down to what a setCanaryScale in the first step says
     progress_deadline_abort: bool = False
     limits: Limits = field(default_factory=Limits)
     on_failure: rollback.WayBack = rollback.instant
@@ -184,8 +184,21 @@ class _Canary:
             step_weights=tuple(percent(step.weight) for step in options.steps if isinstance(step, SetWeightStep)),
             dynamic_stable_scale=options.dynamic_stable_scale and self.release.routed,
             abort_scale_down_delay_seconds=options.abort_scale_down_delay_seconds,
+            kept_pods=self._kept_pods(),
             limits=options.limits,
         )
+
+    def _kept_pods(self) -> int:
+        """The canary's pods after an abort with a delay of 0.
+
+        An abort goes back to the first step, and without a delay the pods are those of weight 0 there: none, unless
+        that step is a setCanaryScale. Argo's documentation says that they stay; its controller (1.10.0) does this.
+        """
+        first = next(iter(self.options.steps), None)
+        if not isinstance(first, CanaryScaleStep) or first.match_traffic_weight:
+            return 0
+        scale_weight = None if first.weight is None else percent(first.weight)
+        return argo.scaled_counts(self.release.replicas, 0, scale_replicas=first.replicas, scale_weight=scale_weight)[0]
 
     def program(self) -> Program:
         """All steps, then the promotion."""

@@ -45,7 +45,8 @@ class Context:
     weight: float = 0.0  #: the canary's share (0..1) that the router was last told
     step_weights: tuple[int, ...] = ()  #: all setWeight steps, in per cent
     dynamic_stable_scale: bool = False  #: the stable revision was scaled down as the weight rose
-    abort_scale_down_delay_seconds: float = 30.0  #: 0: the canary's pods stay
+    abort_scale_down_delay_seconds: float = 30.0  #: 0: `kept_pods` of the canary stay
+    kept_pods: int | None = None  #: None: all
     limits: Limits = field(default_factory=Limits)
 
 
@@ -60,8 +61,9 @@ class WayBack(Protocol):
 def instant(release: Release, reason: str, *, context: Context) -> Program:
     """Argo's abort: all traffic back at once, the canary's pods later.
 
-    The delay of the canary's pods begins when the stable revision is whole. Under dynamicStableScale traffic can only
-    follow the stable pods as they come back. Without a router this is a rolling update back.
+    The delay of the canary's pods begins when the stable revision is whole; a delay of 0 is none at all. Under
+    dynamicStableScale traffic can only follow the stable pods as they come back. Without a router this is a rolling
+    update back.
     """
     yield Undo(reason)
     if release.first:
@@ -183,7 +185,9 @@ def _patient(context: Context) -> Limits:
 def _retire_canary(release: Release, context: Context) -> Generator[Effect, Any, None]:
     """Take the canary's pods away, a while after the stable revision is whole."""
     delay = context.abort_scale_down_delay_seconds
-    if delay == 0:  # Argo: never
+    if delay == 0:
+        if context.kept_pods is not None:
+            yield Scale(release.canary, context.kept_pods)
         return
     yield AwaitAvailable(release.stable, release.replicas, None, context.limits.min_ready_seconds)
     yield Wait(delay)

@@ -173,14 +173,14 @@ class ObservedWorld:
             if seen.hash and seen.hash != self.stable_hash and not self._began:
                 self._began = True
                 self._tell("note", "observed", outcome="", text="its rollout began")
-            if seen.weight is not None:
-                self._weighed(seen.weight)
+            if (weight := seen.weight(self.stable_hash)) is not None:
+                self._weighed(weight)
         self._waiting.changed()
 
     def _pods_changed(self) -> None:
         self._waiting.changed()
         canary, stable = (sum(pod.ready for pod in self.fleet.active(each)) for each in ("canary", "stable"))
-        if self.stable_hash and canary + stable and self._look().weight is None:
+        if self.stable_hash and canary + stable and self._look().shares is None:
             self._weighed(canary / (canary + stable))
 
     def _weighed(self, weight: float) -> None:

@@ -35,7 +35,7 @@ class Seen:
     Attributes:
         wanted: replicas. hash: of the pods that it wants now, empty when it does not say.
         reason: why it went back or stands still.
-        weight: share of the canary (0..1) that its router has, None without one.
+        shares: share of the traffic (0..1) that its router gives to pods of each hash, None without one.
     """
 
     wanted: int
@@ -44,7 +44,13 @@ class Seen:
     stalled: bool
     aborted: bool
     reason: str = ""
-    weight: float | None = None
+    shares: Mapping[str, float] | None = None
+
+    def weight(self, stable_hash: str) -> float | None:
+        """Share of the traffic that its router keeps from the revision that was stable when the drill began."""
+        if self.shares is None:
+            return None
+        return sum(share for own, share in self.shares.items() if own != stable_hash)
 
 
 def selector(found: Object) -> str:
@@ -105,21 +111,43 @@ def _newest(found: Object, sets: Iterable[Object]) -> str:
 
 
 def _rollout(found: Object) -> Seen:
-    """Fields of `status` of argoproj.io/v1alpha1: currentPodHash, stableRS, abort, phase, message."""
+    """Fields of `status` of argoproj.io/v1alpha1: currentPodHash, stableRS, abort, phase, message, weights."""
     status, wanted = found.get("status", {}), int(found["spec"].get("replicas", 1))
     fresh = str(status.get("observedGeneration", "")) == str(found["metadata"].get("generation", ""))
     current, stable = str(status.get("currentPodHash", "")), str(status.get("stableRS", ""))
-    weights: Any = status.get("canary", {}).get("weights") or {}
-    canary = weights.get("canary", {}).get("weight")
     return Seen(
         wanted=wanted,
         hash=current if fresh else "",
         settled=fresh and status.get("phase") == "Healthy" and current == stable,
         stalled=status.get("phase") == "Degraded" and not status.get("abort"),
         aborted=bool(status.get("abort")),
-        reason=str(status.get("message", ""))[:300] or "it was aborted",
-        weight=canary / 100 if isinstance(canary, int | float) else None,
+        reason=_why(status),
+        shares=_shares(status),
     )
+
+
+def _why(status: Mapping[str, Any]) -> str:
+    """Why it was aborted or stands still; of a Rollout that was just told to abort, the message is an older one."""
+    progress = _condition(status, "Progressing")
+    if progress.get("reason") in ("RolloutAborted", "ProgressDeadlineExceeded"):
+        return str(progress.get("message", ""))[:300]
+    return "it was aborted" if status.get("abort") else str(status.get("message", ""))[:300]
+
+
+def _shares(status: Mapping[str, Any]) -> Mapping[str, float] | None:
+    """By hash. Once a canary is promoted, its hash is that of the stable side, and the canary's weight is 0 again."""
+    if active := status.get("blueGreen", {}).get("activeSelector"):
+        return {str(active): 1.0}
+    weights = status.get("canary", {}).get("weights")
+    if not weights:
+        return None
+    found: dict[str, float] = {}
+    for side in (weights.get("stable"), weights.get("canary"), *(weights.get("additional") or ())):
+        if side and isinstance(side.get("weight"), int | float):
+            own = str(side.get("podTemplateHash", ""))
+            found[own] = found.get(own, 0.0) + side["weight"]
+    total = sum(found.values())  # 100, or maxTrafficWeight
+    return {own: weight / total for own, weight in found.items()} if total else None
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 #
 #   kube           Kubernetes and etcd, one binary with a link for each of its parts
 #   crds           the definitions of the Gateway API
+#   argo           the controller of Argo Rollouts and the definitions of its kinds (argo.sh; not part of a node)
 #   traefik, queue the router; netfilterqueue for the Python that delays packets
 #   base, wheels, source                the layers of the image of the application under test, oldest first
 #   runner_wheels, runner_source        two more for the image that runs drills inside the cluster
@@ -42,6 +43,18 @@ crds_make() {
   for file in "$folder"/gateway.networking.k8s.io_*s.yaml; do # without the admission policy, which is of no use here
     [[ $file == *_vap_* ]] || { echo "---"; cat "$file"; }
   done >"$1/gateway-api.yaml"
+}
+
+argo_inputs() { cat "$here"/argo/*; }
+argo_make() {
+  local module=github.com/argoproj/argo-rollouts folder file
+  cd "$here/argo"
+  CGO_ENABLED=0 nice go build -trimpath -ldflags "-s -w" -o "$1/rollouts-controller" $module/cmd/rollouts-controller
+  folder=$(go list -m -f '{{.Dir}}' $module)/manifests/crds
+  for file in "$folder"/*-crd.yaml; do
+    echo "---"
+    cat "$file"
+  done >"$1/crds.yaml"
 }
 
 python_inputs() { "$PYTHON" -c 'import sys, sysconfig; print(sys.base_prefix, sysconfig.get_config_var("SOABI"))'; }
@@ -138,7 +151,7 @@ unpack() { # FOLDER IMAGE...
 
 # ---- the cache ------------------------------------------------------------------------------------------------------
 
-PARTS=(kube crds traefik queue base wheels source store runner_wheels runner_source runner_store)
+PARTS=(kube crds argo traefik queue base wheels source store runner_wheels runner_source runner_store)
 
 part() { # NAME: its folder
   local recipe helper hash

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,23 @@ def node(request: pytest.FixtureRequest) -> Node:
     except NodeError as error:
         pytest.skip(f"{error}, `make cluster-test` runs these tests in it")
     return found
+
+
+@pytest.fixture(scope="session")
+def argo(node: Node) -> Node:
+    """The node with the real controller of Argo Rollouts, started here where it was built before."""
+    scripts = Path(__file__).parents[2] / "hack" / "node"
+    where = subprocess.run([scripts / "build.sh", "--where", "argo"], capture_output=True, text=True, check=True)
+    if not Path(where.stdout.strip()).is_dir():
+        pytest.skip("the controller of Argo Rollouts was not built: hack/node/argo.sh does that, in some minutes")
+    environment = {**os.environ, "ROLLOUTLAB_NODE": str(node.folder)}
+    with tempfile.TemporaryFile("w+") as said:  # not a pipe, which the controller would hold open
+        done = subprocess.run(
+            [scripts / "argo.sh"], env=environment, stdout=said, stderr=said, timeout=120, check=False
+        )
+        said.seek(0)
+        assert done.returncode == 0, said.read()
+    return node
 
 
 @dataclass(frozen=True, slots=True)

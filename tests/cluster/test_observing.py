@@ -9,33 +9,12 @@ from typing import Any
 
 import pytest
 from cluster_drills import Runner
+from observed_workloads import SCENARIO, after_lease, observe, service, template, told
 
-SCENARIO = """
-apiVersion: rolloutlab/v1
-kind: Scenario
-title: A Deployment that somebody else rolls out
-horizon: 2m
-service: {replicas: 3, latency: {p50: 5ms, p99: 20ms}, errorRatio: 0%}
-traffic: {kind: constant, rate: 40/s}
-strategies:
-  rolling:
-    rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
-"""
+WHAT = "deployment/web"
 
 
 def web(version: str, *, min_ready_seconds: int = 0) -> dict[str, Any]:
-    """As a user would write it; nothing in it is ours but the image."""
-    own = {"APP_POD": "metadata.name"}
-    fields = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in own.items()]
-    settings = {"APP_HOST": "0.0.0.0", "APP_PORT": "8080", "APP_VERSION": version, "LATENCY_P50": "0.005"}
-    container = {
-        "name": "web",
-        "image": "rolloutlab.local/app:1",
-        "imagePullPolicy": "Never",
-        "env": [*({"name": name, "value": value} for name, value in settings.items()), *fields],
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1},
-        "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
-    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -45,70 +24,40 @@ def web(version: str, *, min_ready_seconds: int = 0) -> dict[str, Any]:
             "minReadySeconds": min_ready_seconds,
             "selector": {"matchLabels": {"app": "web"}},
             "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": {
-                "metadata": {"labels": {"app": "web", "version": version}},
-                "spec": {"containers": [container]},
-            },
+            "template": template(version),
         },
     }
 
 
 @pytest.fixture
 def runner(cluster: Any, tmp_path: Path) -> Runner:
-    ports = [{"port": 80, "targetPort": 8080}]
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "web"},
-        "spec": {"selector": {"app": "web"}, "ports": ports},
-    }
-    cluster.apply(web("v1"), service)
-    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=90s", timeout=100)
+    cluster.apply(web("v1"), service())
+    cluster.kubectl("rollout", "status", WHAT, "--timeout=90s", timeout=100)
     (tmp_path / "web.yaml").write_text(SCENARIO)
     return Runner(tmp_path, cluster.namespace, cluster.node.kubeconfig)
 
 
-def observe(runner: Runner, cluster: Any, *words: str) -> Any:
-    address = cluster.get("service", "web")["spec"]["clusterIP"] + ":80"
-    asked = ("--observe-only", "deployment/web", "--address", address, "-q", "-o", "json", *words)
-    return runner.start("drill", str(runner.state / "web.yaml"), "--strategy", "rolling", *asked)
-
-
-def after_lease(cluster: Any) -> None:
-    """Until the drill is at work, and a baseline longer."""
-    deadline = time.monotonic() + 60
-    while "rolloutlab-drill" not in cluster.kubectl("get", "leases") and time.monotonic() < deadline:
-        time.sleep(0.3)
-    time.sleep(12)
-
-
-def told(child: Any) -> tuple[int, dict[str, Any]]:
-    out, errors = child.communicate(timeout=200)
-    assert out, errors
-    (record,) = json.loads(out)["drills"]
-    return child.returncode, record
-
-
 def test_a_rollout_that_is_promoted(runner: Runner, cluster: Any) -> None:
-    with observe(runner, cluster) as child:
+    with observe(runner, cluster, WHAT) as child:
         after_lease(cluster)
         cluster.apply(web("v2"))
         code, record = told(child)
     assert (record["outcome"], code) == ("promoted", 0), record["reasons"]
     assert record["left"] == []
-    found = cluster.get("deployment", "web")
+    found = cluster.get("deployment", "web", "--show-managed-fields")
     assert not [name for name in found["metadata"].get("labels", {}) if name.startswith("rolloutlab/")]
-    assert "rolloutlab" not in json.dumps(found["metadata"].get("managedFields", [])), "it was not touched"
+    assert found["metadata"]["managedFields"], "who wrote is told"
+    assert "rolloutlab" not in json.dumps(found["metadata"]["managedFields"]), "it was not touched"
 
 
 def test_a_rollout_that_is_harmed_and_undone(runner: Runner, cluster: Any, record_property: Any) -> None:
-    with observe(runner, cluster, "--fault", "http_abort:share=50%") as child:
+    with observe(runner, cluster, WHAT, "--fault", "http_abort:share=50%") as child:
         after_lease(cluster)
         cluster.apply(web("v2", min_ready_seconds=20))  # however slow the machine is, it is undone before its end
         cluster.kubectl("wait", "pod", "--selector=version=v2", "--for=create", "--timeout=30s")
         cluster.kubectl("wait", "pod", "--selector=version=v2", "--for=condition=Ready", "--timeout=60s", timeout=70)
         time.sleep(3)
-        cluster.kubectl("rollout", "undo", "deployment/web")
+        cluster.kubectl("rollout", "undo", WHAT)
         code, record = told(child)
     assert (record["outcome"], code) == ("rolled_back", 0), record["reasons"]
     assert [each["effect_verified"] for each in record["faults"]] == [True]

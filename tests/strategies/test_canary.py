@@ -179,6 +179,24 @@ def test_a_failed_background_analysis_takes_everything_back() -> None:
     assert run.at(Undo) == [160]
 
 
+@pytest.mark.parametrize(
+    ("first", "kept"),
+    [
+        (SetWeightStep(0.5), 0),
+        (CanaryScaleStep(replicas=3), 3),
+        (CanaryScaleStep(weight=0.25), 3),
+        (CanaryScaleStep(match_traffic_weight=True), 0),
+    ],
+)
+def test_an_abort_with_a_delay_of_0_leaves_what_the_first_step_scales_to(first: Step, kept: int) -> None:
+    """Recorded of the real controller: tests/cluster/argo."""
+    steps = [first, CanaryScaleStep(replicas=5), SetWeightStep(0.2), PauseStep(600)]
+    settings = strategy(steps=steps, analysis=check(delay=100), abort_scale_down_delay_seconds=0)
+    run = rehearse(settings, TEN, looks=bad)
+    assert plain(run)[-2:] == [SetWeight(0.0), Scale("canary", kept)]
+    assert run.world.spec == {"stable": 10, "canary": kept}
+
+
 def test_an_analysis_of_a_step_is_waited_for() -> None:
     run = rehearse(strategy(steps=[SetWeightStep(0.1), AnalysisStep(check(3))]), TEN)
     assert run.at(Measure) == [10, 70, 130]

@@ -74,6 +74,11 @@ def test_instant_with_a_delay_of_0_leaves_the_pods() -> None:
     ]
 
 
+def test_instant_with_a_delay_of_0_keeps_so_many_pods_as_it_is_told() -> None:
+    context = Context(weight=0.5, abort_scale_down_delay_seconds=0, kept_pods=2)
+    assert back(go_back(rollback.instant, context))[1:] == [SetWeight(0.0), Scale("canary", 2)]
+
+
 def test_instant_without_a_router_is_a_rolling_update_back() -> None:
     run = go_back(rollback.instant, Context(weight=0.5), PODS)
     assert SetWeight not in [type(effect) for effect in back(run)]

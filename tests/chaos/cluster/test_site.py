@@ -45,7 +45,9 @@ from chaos.clock import LiveClock
 from chaos.cluster.settings import ClusterSettings
 from chaos.local.runs import Run
 from chaos.plan import Settings, Source, make
+from chaos.sender import Sender
 from chaos.site import Around
+from chaos.tail import Tail
 from chaos.sites import site_of
 from strategies.effects import AwaitAvailable
 
@@ -163,6 +165,18 @@ def test_what_a_site_makes_it_clears_and_no_secret_is_written(cluster: ApiServer
     asyncio.run(main())
     assert failures == []
     nothing_left(cluster, state)
+
+
+def test_traffic_to_what_is_only_observed_keeps_no_connection(cluster: ApiServer, plan: Plan) -> None:
+    """Behind the address of a Service a few kept connections would stay with old pods, however many new ones there are."""
+    settings = plan.settings
+    assert settings.cluster is not None
+    observed = replace(settings.cluster, observe="rollout/web", address="127.0.0.1:80")
+    watched = replace(plan, settings=replace(settings, cluster=observed))
+    for given, share in ((plan, 0.0), (watched, 1.0)):
+        target = place(given).target()
+        load = Sender(given, Tail(Path()), failed=print)._load(target, Path("log"), 1.0, 0)
+        assert load.new_connection_share == share
 
 
 def test_the_record_and_the_lease_come_before_the_first_object(cluster: ApiServer, plan: Plan) -> None:

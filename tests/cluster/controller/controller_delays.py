@@ -39,16 +39,17 @@ def fitted(case: Case, recording: Recording) -> Delays:
     return Delays(_model(case), {"a": [mean], "b": [mean]})
 
 
-def measured(case: Case, recording: Recording) -> Delays:
+def measured(case: Case, recording: Recording, model: Model | None = None) -> Delays:
     """The delay of each pod in the order in which pods were made: from the write of its ReplicaSet until this counted it.
 
     So all that is left out is the time from a status to the next write. With `minReady`, until the pod was ready.
+    `model` is the one that the delays are for; None: that of the case.
     """
     old = [0.0] * case.replicas  # these run when the rollout begins
     delays = {each: _until(recording, each, "ready") for each in ("a", "b")}
     if not case.min_ready:
         delays = {each: _counted(recording, each, delays[each]) for each in delays}
-    return Delays(_model(case), {"a": old + delays["a"], "b": delays["b"]})
+    return Delays(model or _model(case), {"a": old + delays["a"], "b": delays["b"]})
 
 
 def _counted(recording: Recording, template: str, delays: list[float]) -> list[float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from controller_cases import load
 from controller_recording import Recording
@@ -31,10 +32,15 @@ def kept() -> list[Recording]:
 def keep(recording: Recording, version: str) -> None:
     """Write a recording to the file, in place of that of the same case; those of no case are dropped."""
     known = {each.case: each for each in (*kept(), recording)}
-    found = {case.name: known[case.name] for case in load() if case.name in known}
-    with FILE.open("w", encoding="utf-8") as file:
-        file.write(HEADER.format(version=version.removeprefix("v")))
-        for each in found.values():
+    found = [known[case.name] for case in load() if case.name in known]
+    write(FILE, HEADER.format(version=version.removeprefix("v")), found)
+
+
+def write(path: Path, header: str, recordings: Iterable[Any]) -> None:
+    """A file of recordings, one line for each thing that happened."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(header)
+        for each in recordings:
             file.write(f"\n- case: {each.case}\n")
             for name, lines in each.plain().items():
                 if not isinstance(lines, list):

@@ -282,8 +282,12 @@ class Recorder:
 
     def _remove(self) -> None:
         """Remove the Deployment; its pods go at once."""
+        self.bench.kube.delete(DEPLOYMENT, self.name, self.bench.namespace)
+        self._gone()
+
+    def _gone(self) -> None:
+        """Wait until nothing of it is left."""
         kube, space = self.bench.kube, self.bench.namespace
-        kube.delete(DEPLOYMENT, self.name, space)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             left = kube.list(POD, space, labels=f"app={self.name}")["items"]
