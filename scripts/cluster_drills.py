@@ -304,6 +304,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--repeats", type=int, default=3, help="of the main drills")
     parser.add_argument("--controls", type=int, default=10, help="drills of each control")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the drills of a case, which count up")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--more", action="store_true", help="keep what earlier runs measured")
     asked = parser.parse_args()
@@ -317,7 +318,7 @@ def main() -> None:
             keep(case=case.name, predicted_wrong=predicted_wrong(case))
         elif counts[case.kind]:
             keep(case=case.name, predicted=predicted(case))
-        for seed in range(counts[case.kind]):
+        for seed in range(asked.first_seed, asked.first_seed + counts[case.kind]):
             record = run(case, seed)
             if isinstance(record, str):
                 keep(case=case.name, trouble=record)
