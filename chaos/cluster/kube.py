@@ -14,6 +14,7 @@ from chaos.cluster.wire import FIELD_MANAGER, LONGEST_WORDS, Wire
 from chaos.cluster.wire import ApiError as ApiError
 from chaos.cluster.wire import Object as Object
 
+AWAY: Final = (0, 429, 500, 502, 503, 504)  #: status of a server that is not there, for a while perhaps
 SILENCE_SECONDS: Final = 2.0  #: that the end of a watch may be late before it counts as lost
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from chaos.cluster import informer as informers
-from chaos.cluster import safety
+from chaos.cluster import safety, sweeping
 from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, LEASE
 from chaos.cluster.settings import ClusterSettings
 from chaos.cluster.testing import ApiServer, Behaviour, Store, Traffic, Workloads
@@ -138,6 +138,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safety, "RENEW_SECONDS", 0.1)
     monkeypatch.setattr(safety, "_GIVE_UP_SECONDS", 2.0)
     monkeypatch.setattr(informers, "WATCH_SECONDS", 1)
+    monkeypatch.setitem(sweeping.clear.__kwdefaults__, "away_seconds", 2.0)  # type: ignore[arg-type]
 
 
 def stopped(cluster: ApiServer, kubeconfig: Path, state: Path, act: Callable[[], None]) -> DrillResult:
