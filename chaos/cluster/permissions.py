@@ -67,7 +67,7 @@ def _finding(kube: Kube, settings: ClusterSettings, part: Part, about: str) -> F
     if not refused:
         count = sum(len(right.verbs) for right in rights)
         return Finding(about=about, state="ok", text=f"all {count} that are needed in {settings.namespace}")
-    # A sweep looks for all that a drill may have left: a kind that is installed and may not be read fails every drill.
+    # A drill that needs a part which is installed is refused without its rights; the next one may need it.
     state: State = "missing" if part != "argo" or wanted(settings, part) else "absent"
     mend = f"{_print_role(kube, settings)} > role.yaml  # for who may apply it"
     return Finding(about=about, state=state, text=f"refused in {settings.namespace}: {_said(refused)}", mend=mend)

@@ -105,7 +105,8 @@ class Prometheus:
                 while len(raw) <= LONGEST and (more := await response.content.read(LONGEST)):
                     raw += more
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _Silence(f"{self._url}: {error or 'no answer in time'}") from None
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            raise _Silence(f"{self._url}: {why or 'no answer in time'}") from None
         return self._read(raw, response.status)
 
     def _read(self, raw: bytes, status: int) -> float | list[float]:

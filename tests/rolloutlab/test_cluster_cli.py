@@ -290,6 +290,8 @@ def test_more_pods_than_a_cluster_is_asked_for(kubeconfig: Path) -> None:
         (("--address", "10.0.0.1:70000"), "--address: expected an IP address and a port"),
         (("--address", "0.0.0.0:80"), "--address: expected an IP address and a port"),
         (("--address", "10.0.0.1:80:80"), "--address: expected an IP address and a port"),
+        (("--router-metrics", "hello"), "--router-metrics: expected a URL such as"),
+        (("--router-metrics", "http://anna:secret@10.0.0.1"), "--router-metrics: expected no password in the URL"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_meant(kubeconfig: Path, words: tuple[str, ...], said: str) -> None:
@@ -308,6 +310,7 @@ def test_options_that_cannot_be_meant(kubeconfig: Path, words: tuple[str, ...], 
     assert done.exit_code == 2
     (line,) = done.stderr.splitlines()
     assert said in line
+    assert "secret" not in line
 
 
 def test_the_drill_itself_is_refused_with_the_same_line(api: ApiServer, kubeconfig: Path, tmp_path: Path) -> None:
