@@ -116,7 +116,8 @@ class Kube(Wire):
                 raise self.stranger(what)
             if found["type"] == "ERROR":
                 said = str(about.get("message", "it failed"))[:LONGEST_WORDS]
-                raise ApiError(int(about.get("code", 0)), f"{what}: {said}")
+                code = about.get("code")
+                raise ApiError(code if isinstance(code, int) else 0, f"{what}: {said}")
             yield found
 
     # -- facts ----------------------------------------------------------------------------------------------------

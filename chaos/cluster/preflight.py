@@ -11,8 +11,8 @@ from chaos.cluster import door as doors
 from chaos.cluster import gateway, permissions, safety
 from chaos.cluster.door import Door
 from chaos.cluster.gateway import Router
-from chaos.cluster.kinds import POD_CHAOS
-from chaos.cluster.kube import ApiError
+from chaos.cluster.kinds import HTTP_ROUTE, POD_CHAOS
+from chaos.cluster.kube import ApiError, Kube
 from chaos.cluster.rights import Part
 from chaos.cluster.settings import ClusterSettings
 from chaos.faults.node import NodeFault
@@ -42,6 +42,7 @@ def there(
         native = found.node is not None
         problems += safety.refusals(found.kube, settings)
         router = None if settings.observe else gateway.router(found, settings)
+        problems += _unrouted(found.kube, settings, router)
         problems += _unreached(router)
         serves = _engine(found, router, settings)
         outside = _outside(found, settings)
@@ -110,6 +111,20 @@ def _refused(faults: Sequence[FaultPlan], *, by_router: bool) -> Iterator[str]:
             other = {"kill": "pod_kill or container_kill", "hang": "freeze"}[plan.fault.kind]
             kind = plan.fault.kind
             yield f"faults[{plan.number}]: {kind} is of processes on this machine; in a cluster it is {other}"
+
+
+def _unrouted(kube: Kube, settings: ClusterSettings, router: Router | None) -> Iterator[str]:
+    """There may be a Gateway, of another controller, in a cluster that knows no routes of ours."""
+    if router is None:
+        return
+    try:
+        kube.list(HTTP_ROUTE, settings.namespace)
+    except ApiError as error:
+        if error.status == 404:
+            kind = f"{HTTP_ROUTE.kind}s of {HTTP_ROUTE.api_version}"
+            yield f"this cluster knows no {kind}: install the Gateway API (`rolloutlab doctor`), or --routing service"
+        elif error.status != 403:  # then the rights say so
+            raise
 
 
 def _unreached(router: Router | None) -> Iterator[str]:

@@ -166,7 +166,8 @@ class Hold:
         while not self._over.wait(RENEW_SECONDS):
             try:
                 problem = self._problem(kube)
-            except ApiError as error:
+            except (ApiError, AttributeError, KeyError, TypeError) as raised:  # or an answer of another shape
+                error = raised if isinstance(raised, ApiError) else kube.stranger("GET of the lease")
                 since = time.monotonic() - self._renewed
                 if since < _GIVE_UP_SECONDS:
                     continue

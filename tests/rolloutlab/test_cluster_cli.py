@@ -162,6 +162,13 @@ def test_an_account_that_may_do_only_a_part_is_refused_before_anything_is_made(
     assert "lacks" not in observed, "who only looks makes none"
 
 
+def test_a_gateway_without_routes(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    api.trouble.add(status=404, path="/httproutes", times=None)
+    assert refused(kubeconfig).startswith("this cluster knows no HTTPRoutes of gateway.networking.k8s.io/v1: install")
+    plan(kubeconfig, "--routing", "service", code=0)
+
+
 def test_what_is_not_known_of_a_cluster_is_not_told(api: ApiServer, kubeconfig: Path) -> None:
     said = plan(kubeconfig, "--context", "fake2", code=3)
     assert "no Gateway" not in said, "nobody looked"
