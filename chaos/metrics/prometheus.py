@@ -100,7 +100,8 @@ class Prometheus:
         if self._session is None:
             self._session = aiohttp.ClientSession(headers=_head(), timeout=aiohttp.ClientTimeout(total=SECONDS))
         try:
-            async with self._session.post(f"{self._url}/api/v1/query", data={"query": text}) as response:
+            asking = self._session.post(f"{self._url}/api/v1/query", data={"query": text}, allow_redirects=False)
+            async with asking as response:
                 raw = await response.content.read(LONGEST + 1)
                 while len(raw) <= LONGEST and (more := await response.content.read(LONGEST)):
                     raw += more
@@ -135,7 +136,7 @@ class _Silence(_NoAnswer):
 def unanswered(url: str, *, seconds: float = SECONDS) -> str:
     """Why a Prometheus does not answer now, in words; empty: it does. Blocks."""
     asking = urllib.request.Request(f"{url.rstrip('/')}/api/v1/query?query=vector(1)", headers=_head())
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
     try:
         with opener.open(asking, timeout=seconds) as response:
             told = json.loads(response.read(LONGEST))
@@ -147,6 +148,13 @@ def unanswered(url: str, *, seconds: float = SECONDS) -> str:
     except ValueError:
         told = None
     return "" if isinstance(told, dict) and told.get("status") == "success" else "it answers as no Prometheus does"
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Nothing, and no token, is sent to where an answer points."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """No redirect is followed: it is the answer."""
 
 
 def _head() -> dict[str, str]:

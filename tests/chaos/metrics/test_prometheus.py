@@ -34,6 +34,8 @@ class Server:
             def do_GET(self) -> None:
                 outer.tokens.append(self.headers.get("Authorization"))
                 self.send_response(outer.status)
+                if outer.status == 302:
+                    self.send_header("Location", f"{outer.url}/elsewhere")
                 self.send_header("Content-Length", str(len(outer.body)))
                 self.end_headers()
                 self.wfile.write(outer.body)
@@ -91,6 +93,15 @@ def test_what_is_no_answer_of_a_prometheus_is_silence(server: Server) -> None:
     assert silence == [answer.error]
     assert "answered 502" in silence[0]
     assert "502" in unanswered(server.url)
+
+
+def test_no_redirect_is_followed(server: Server) -> None:
+    server.status = 302
+    assert unanswered(server.url) == "it answers 302 Found"
+    answer, silence = asked(server)
+    assert silence == [], "what is there is read, nothing else"
+    assert len(server.tokens) == 2, "one request each"
+    assert answer.value == 0.25
 
 
 def test_nobody_there_is_silence() -> None:
