@@ -42,6 +42,7 @@ def web(version: str) -> dict[str, Any]:
         "metadata": {"name": "web"},
         "spec": {
             "replicas": 3,
+            "minReadySeconds": 5,  # else it may be out before somebody takes it back
             "selector": {"matchLabels": {"app": "web"}},
             "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
@@ -78,6 +79,18 @@ def after_lease(cluster: Any) -> None:
     time.sleep(12)
 
 
+def until_an_old_pod_is_gone(cluster: Any) -> None:
+    """Until two new pods serve, and the connections of users to the first old one have ended with it."""
+    deadline = time.monotonic() + 60
+    while [cluster.get("deployment", "web")["status"].get(name) for name in ("updatedReplicas", "readyReplicas")] != [
+        2,
+        4,
+    ]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(4)
+
+
 def told(child: Any) -> tuple[int, dict[str, Any]]:
     out, errors = child.communicate(timeout=200)
     assert out, errors
@@ -101,14 +114,14 @@ def test_a_rollout_that_is_harmed_and_undone(runner: Runner, cluster: Any, recor
     with observe(runner, cluster, "--fault", "http_abort:share=50%") as child:
         after_lease(cluster)
         cluster.apply(web("v2"))
-        time.sleep(6)
+        until_an_old_pod_is_gone(cluster)
         cluster.kubectl("rollout", "undo", "deployment/web")
         code, record = told(child)
     assert (record["outcome"], code) == ("rolled_back", 0), record["reasons"]
     assert [each["effect_verified"] for each in record["faults"]] == [True]
     for name in ("detection_seconds", "rollback_seconds"):
         record_property(name, record["row"][name])
-        assert record["row"][name] is not None
+        assert record["row"][name] is not None, record["timeline"]
 
 
 def test_a_workload_that_is_deleted_is_said_once(runner: Runner, cluster: Any) -> None:
