@@ -167,9 +167,21 @@ def _harm(plan: Plan) -> str:
 
 
 def _doubts(known: Gathered) -> tuple[str, ...]:
-    """Why figures of traffic are not to be trusted."""
-    if known.drill.began is None:
+    """Why what was measured is not to be trusted."""
+    return (*_doubts_of_traffic(known), *_unanswered(known)) if known.drill.began is not None else ()
+
+
+def _unanswered(known: Gathered) -> tuple[str, ...]:
+    """A strategy that was given no metrics decides by their absence, which says nothing of the release."""
+    reasons = [str(each.facts.get("reason", "")) for each in known.happenings if each.kind == "unanswered"]
+    if not reasons:
         return ()
+    times = f"{len(reasons)} times" if len(reasons) > 1 else "once"
+    return (f"metrics: Prometheus did not answer, {times}; the first time: {reasons[0]}",)
+
+
+def _doubts_of_traffic(known: Gathered) -> tuple[str, ...]:
+    """Why figures of traffic are not to be trusted."""
     if known.load is not None:
         return tuple(f"traffic: {problem}" for problem in known.load.get("problems", ()))
     if not known.drill.resumed:

@@ -15,7 +15,7 @@ from chaos.cluster.settings import ClusterSettings
 from chaos.faults import FaultPlan, planned
 from chaos.faults.plan import Extra
 from chaos.guards import Limits
-from chaos.metrics.prometheus import check_url
+from chaos.metrics.prometheus import check_url, unanswered
 from scenarios.build import build_strategies
 from scenarios.errors import ScenarioError, ScenarioErrors, pick
 from scenarios.load import load_scenario
@@ -230,6 +230,8 @@ def make(source: Source, name: str, settings: Settings | None = None) -> Plan:
         *preflight.too_long(scenario, speed, settings.limits.wall_seconds if settings.until_horizon else None),
         *where.problems,
     ]
+    if settings.metrics_url and not problems and (why := unanswered(settings.metrics_url)):
+        problems = [f"--metrics-url: the Prometheus at {settings.metrics_url} cannot be asked from here: {why}"]
     return Plan(
         scenario=scenario,
         source=source,

@@ -58,7 +58,10 @@ def prometheus_of(around: Around) -> Prometheus | None:
     settings = around.plan.settings
     if not settings.metrics_url:
         return None
-    return Prometheus(settings.metrics_url, around.plan.scenario.metrics.model_copy(update={"source": "pods"}))
+    metrics = around.plan.scenario.metrics.model_copy(update={"source": "pods"})
+    return Prometheus(
+        settings.metrics_url, metrics, silent=lambda reason: around.tell("unanswered", "prometheus", reason=reason)
+    )
 
 
 class Site(Protocol):

@@ -38,7 +38,7 @@ def opened(settings: ClusterSettings) -> Door:
         given = settings.kubeconfig
         if node is not None and _means(node, given, settings.context):
             node.enter_network()
-            return Door(Kube(str(node.kubeconfig)), node)
+            return Door(Kube(str(node.kubeconfig), settings.context), node)
     except native.NodeError as error:
         raise WorldError(str(error)) from None
     return Door(Kube(given, settings.context))

@@ -201,6 +201,14 @@ def trouble(pod: Pod, found: Object) -> WorldError | None:
         )
     if pod.waiting == "CreateContainerConfigError":
         return WorldError(f"pod {pod.name} cannot be made: {pod.waiting}")
+    return None
+
+
+def unplaced(pod: Pod, found: Object) -> WorldError | None:
+    """Why a pod finds no node, in words for a person; None: it has one, or nobody looked yet.
+
+    This may pass: a node that is not ready for a moment takes nothing, and an autoscaler adds nodes.
+    """
     for each in found.get("status", {}).get("conditions", ()):
         if each["type"] == "PodScheduled" and each["status"] == "False" and each.get("reason") == "Unschedulable":
             return WorldError(f"pod {pod.name} finds no node: {each.get('message', '')[:200]}")
@@ -211,5 +219,7 @@ def starved(found: Object) -> WorldError | None:
     """Why the pods of a ReplicaSet are not even made, in words for a person; None: they are."""
     for each in found.get("status", {}).get("conditions") or ():
         if each["type"] == "ReplicaFailure" and each["status"] == "True":
-            return WorldError(f"pods of {found['metadata']['name']} cannot be made: {each.get('message', '')[:300]}")
+            said = each.get("message", "")[:300]
+            mend = ": raise it, or ask for less with --set service.replicas=N" if "exceeded quota" in said else ""
+            return WorldError(f"pods of {found['metadata']['name']} cannot be made: {said}{mend}")
     return None

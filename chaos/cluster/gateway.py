@@ -50,7 +50,9 @@ def _gateway(door: Door, settings: ClusterSettings) -> Object | None:
         if parts is not None:
             found = door.kube.get(GATEWAY, parts[1], parts[0])
             if found is None:
-                raise WorldError(f"no Gateway {settings.gateway} in this cluster")
+                raise WorldError(
+                    f"no Gateway {settings.gateway} in this cluster; `rolloutlab doctor` lists those there are"
+                )
             return found
         items: list[Object] = door.kube.list(GATEWAY)["items"]
     except ApiError as error:

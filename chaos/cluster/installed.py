@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import urllib3
-
 from chaos.cluster.gateways import name_of
 from chaos.cluster.kinds import (
     DEPLOYMENT,
@@ -24,6 +22,7 @@ from chaos.cluster.permissions import wanted
 from chaos.cluster.settings import IMAGE, ClusterSettings
 from chaos.finding import GUIDE, Finding, State
 from chaos.injectors.chaos_mesh_objects import engine
+from chaos.metrics.prometheus import unanswered
 
 INJECT: Final = "chaos-mesh.org/inject"  #: annotation of namespaces that Chaos Mesh acts in when it filters
 OLDEST_CHAOS_MESH: Final = (2, 8, 3)  #: older ones cannot always recover a pod that crashed under a partition
@@ -100,12 +99,12 @@ def prometheus(kube: Kube, url: str) -> Iterator[Finding]:
     """The Prometheus that was named, or those that the cluster shows."""
     about = "Prometheus"
     if url:
-        problem = _not_ready(url)
+        problem = unanswered(url)
         if problem:
-            mend = f"curl {url.rstrip('/')}/-/ready"
-            yield Finding(about=about, state="missing", text=f"{url} is not ready: {problem}", mend=mend)
+            mend = f"curl '{url.rstrip('/')}/api/v1/query?query=vector(1)'"
+            yield Finding(about=about, state="missing", text=f"{url} does not answer: {problem}", mend=mend)
         else:
-            yield Finding(about=about, state="ok", text=f"{url} is ready")
+            yield Finding(about=about, state="ok", text=f"{url} answers")
         return
     found = kube.list(SERVICE, labels="app.kubernetes.io/name=prometheus")["items"]
     named = ", ".join(name_of(each) for each in found if _answers(kube, each))
@@ -114,15 +113,6 @@ def prometheus(kube: Kube, url: str) -> Iterator[Finding]:
         yield Finding(about=about, state="ok", text=text)
     else:
         yield Finding(about=about, state="absent", text="none was found: drills scrape pods themselves")
-
-
-def _not_ready(url: str) -> str:
-    """Why a Prometheus is not ready, empty when it is."""
-    try:
-        response = urllib3.request("GET", f"{url.rstrip('/')}/-/ready", timeout=3.0, retries=False)
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        return str(error)
-    return "" if response.status == 200 else f"it answers {response.status}"
 
 
 def _answers(kube: Kube, service: Object) -> bool:

@@ -14,6 +14,7 @@ from chaos.cluster.wire import FIELD_MANAGER, LONGEST_WORDS, Wire
 from chaos.cluster.wire import ApiError as ApiError
 from chaos.cluster.wire import Object as Object
 
+AWAY: Final = (0, 429, 500, 502, 503, 504)  #: status of a server that is not there, for a while perhaps
 SILENCE_SECONDS: Final = 2.0  #: that the end of a watch may be late before it counts as lost
 
 
@@ -115,7 +116,8 @@ class Kube(Wire):
                 raise self.stranger(what)
             if found["type"] == "ERROR":
                 said = str(about.get("message", "it failed"))[:LONGEST_WORDS]
-                raise ApiError(int(about.get("code", 0)), f"{what}: {said}")
+                code = about.get("code")
+                raise ApiError(code if isinstance(code, int) else 0, f"{what}: {said}")
             yield found
 
     # -- facts ----------------------------------------------------------------------------------------------------

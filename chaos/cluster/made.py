@@ -12,11 +12,11 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from chaos.cluster import gateway, objects
 from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, SERVICE, Kind
-from chaos.cluster.kube import ApiError, Kube, Object
+from chaos.cluster.kube import AWAY, ApiError, Kube, Object
 from chaos.cluster.objects import Drilled, Part
 from chaos.cluster.pod import DRILL, REVISION
 from chaos.world import WorldError
@@ -25,6 +25,9 @@ from strategies.effects import Revision, RollTo
 
 _ACCEPT_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.1
+PATIENCE_SECONDS: Final = 30.0  #: that orders wait for a server that is away; watches and the lease wait as long
+_AGAIN_SECONDS: Final = 0.5
+Answer = TypeVar("Answer")
 Settings = Callable[[Revision], Mapping[str, Any]]
 
 
@@ -59,7 +62,7 @@ class Made:
         found = await self._get(CONFIG_MAP, "drill")
         taken_over = found is not None
         if found is None:
-            found = await asyncio.to_thread(self._made_anchor, objects.anchor(self.drilled, told))
+            found = await self._asked(self._made_anchor, objects.anchor(self.drilled, told))
         meta, name = found["metadata"], self.drilled.named("drill")
         if meta.get("labels", {}).get(DRILL) != self.drilled.id:
             raise WorldError(f"ConfigMap {name} of namespace {self.drilled.namespace} is of something else")
@@ -162,7 +165,7 @@ class Made:
 
     async def _select(self, selector: Mapping[str, str | None]) -> None:
         name, namespace = self.drilled.named("all"), self.drilled.namespace
-        await asyncio.to_thread(self._kube.patch, SERVICE, name, {"spec": {"selector": dict(selector)}}, namespace)
+        await self._asked(self._kube.patch, SERVICE, name, {"spec": {"selector": dict(selector)}}, namespace)
 
     # -- the API --------------------------------------------------------------------------------------------------
 
@@ -174,15 +177,26 @@ class Made:
         await self._apply(DEPLOYMENT, body)
 
     async def _apply(self, kind: Kind, body: Object) -> None:
-        await asyncio.to_thread(self._kube.apply, kind, body, self.drilled.namespace)
+        await self._asked(self._kube.apply, kind, body, self.drilled.namespace)
 
     async def _patch(self, part: Part, body: Object) -> None:
         name, namespace = self.drilled.named(part), self.drilled.namespace
-        await asyncio.to_thread(self._kube.patch, DEPLOYMENT, name, body, namespace)
+        await self._asked(self._kube.patch, DEPLOYMENT, name, body, namespace)
+
+    async def _asked(self, ask: Callable[..., Answer], *what: Any) -> Answer:
+        """Ask in a thread; a server that is away for a moment, as while it is restarted, ends no drill."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(ask, *what)
+            except ApiError as error:
+                if error.status not in AWAY or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _get(self, kind: Kind, suffix: str) -> Object | None:
         name, namespace = self.drilled.named(suffix), self.drilled.namespace
-        return await asyncio.to_thread(self._kube.get, kind, name, namespace)
+        return await self._asked(self._kube.get, kind, name, namespace)
 
     def remove(self) -> None:
         """Ask for the end of everything; blocks, and may be called from any thread."""

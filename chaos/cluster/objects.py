@@ -220,6 +220,23 @@ def revision_of(found: Mapping[str, Any]) -> Revision:
     return "canary" if labels.get(REVISION) == "canary" else "stable"
 
 
+def meddled(found: Mapping[str, Any], *, deleted: bool, manager: str) -> str:
+    """How somebody else came between a drill and a Deployment of it, in words; empty: nobody did.
+
+    The server notes who set which field. Controllers of Kubernetes set the status and annotations of a Deployment, so
+    whoever has a part of its spec is a person or a controller that does not belong to the drill, as an autoscaler.
+    """
+    meta = found["metadata"]
+    if deleted or "deletionTimestamp" in meta:
+        return f"somebody deleted Deployment {meta['name']} of this drill"
+    others = {
+        str(each.get("manager", "somebody"))
+        for each in meta.get("managedFields") or ()
+        if each.get("manager") != manager and "f:spec" in (each.get("fieldsV1") or {})
+    }
+    return f"{', '.join(sorted(others))} changed Deployment {meta['name']} of this drill" if others else ""
+
+
 def settings_of(found: Mapping[str, Any]) -> dict[str, Any]:
     """What the template of a Deployment tells the application; nothing where that is not ours."""
     (container, *_) = found["spec"]["template"]["spec"]["containers"]

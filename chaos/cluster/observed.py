@@ -180,7 +180,8 @@ class ObservedWorld:
     def _pods_changed(self) -> None:
         self._waiting.changed()
         canary, stable = (sum(pod.ready for pod in self.fleet.active(each)) for each in ("canary", "stable"))
-        if self.stable_hash and canary + stable and self._look().shares is None:
+        there = self.name in self._workloads.objects  # else its pods are ending, and who waits for it hears of that
+        if self.stable_hash and canary + stable and there and self._look().shares is None:
             self._weighed(canary / (canary + stable))
 
     def _weighed(self, weight: float) -> None:

@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from chaos.cluster.kinds import ACCESS_REVIEW, HTTP_ROUTE, NAMESPACE, POD_CHAOS, ROLLOUT, Kind
-from chaos.cluster.kube import Kube
-from chaos.cluster.rights import Part, Right, needed
+from chaos.cluster.kube import ApiError, Kube
+from chaos.cluster.rights import Part, Right, needed, only_reading
 from chaos.cluster.settings import ClusterSettings
 from chaos.finding import Finding, State
 
 _ASKED_AT_ONCE: Final = 8
+_NOBODY_SAYS: Final = (403, 404)  #: to the question what one may do; then the server has the last word later
 #: part -> what is asked about, the kind without which nobody needs it
 _PARTS: Final[dict[Part, tuple[str, Kind | None]]] = {
     "drill": ("permissions", None),
@@ -27,6 +28,27 @@ def permissions(kube: Kube, settings: ClusterSettings) -> Iterator[Finding]:
     for part, (about, kind) in _PARTS.items():
         if kind is None or kube.serves(kind):
             yield _finding(kube, settings, part, about)
+
+
+def refusals(kube: Kube, settings: ClusterSettings, parts: Sequence[Part]) -> list[str]:
+    """Why a drill that needs these parts would end in the middle, in words; empty: this account may do all of it.
+
+    Raises:
+        ApiError: the server cannot be asked.
+    """
+    rights = only_reading(needed(parts)) if settings.observe else needed(parts)
+    try:
+        refused = _refused(kube, list(rights), settings.namespace)
+    except ApiError as error:
+        if error.status in _NOBODY_SAYS:
+            return []
+        raise
+    if not refused:
+        return []
+    return [
+        f"this account lacks rights in namespace {settings.namespace}: {_said(refused)}; "
+        f"`{_print_role(kube, settings)}` prints the Role for who may apply it"
+    ]
 
 
 def wanted(settings: ClusterSettings, part: Part) -> bool:
@@ -45,12 +67,19 @@ def _finding(kube: Kube, settings: ClusterSettings, part: Part, about: str) -> F
     if not refused:
         count = sum(len(right.verbs) for right in rights)
         return Finding(about=about, state="ok", text=f"all {count} that are needed in {settings.namespace}")
-    said = "; ".join(f"{', '.join(verbs)} {right.words}" for right, verbs in refused)
-    # A sweep looks for all that a drill may have left: a kind that is installed and may not be read fails every drill.
+    # A drill that needs a part which is installed is refused without its rights; the next one may need it.
     state: State = "missing" if part != "argo" or wanted(settings, part) else "absent"
+    mend = f"{_print_role(kube, settings)} > role.yaml  # for who may apply it"
+    return Finding(about=about, state=state, text=f"refused in {settings.namespace}: {_said(refused)}", mend=mend)
+
+
+def _said(refused: Sequence[tuple[Right, list[str]]]) -> str:
+    return "; ".join(f"{', '.join(verbs)} {right.words}" for right, verbs in refused)
+
+
+def _print_role(kube: Kube, settings: ClusterSettings) -> str:
     where = f" --context {kube.context}" if kube.context else ""
-    mend = f"rolloutlab doctor{where} --namespace {settings.namespace} --print-role > role.yaml  # for who may apply it"
-    return Finding(about=about, state=state, text=f"refused in {settings.namespace}: {said}", mend=mend)
+    return f"rolloutlab doctor{where} --namespace {settings.namespace} --print-role"
 
 
 def _refused(kube: Kube, rights: Sequence[Right], namespace: str) -> list[tuple[Right, list[str]]]:

@@ -8,10 +8,12 @@ from typing import Final
 
 from chaos import preflight
 from chaos.cluster import door as doors
-from chaos.cluster import gateway, safety
+from chaos.cluster import gateway, permissions, safety
 from chaos.cluster.door import Door
 from chaos.cluster.gateway import Router
-from chaos.cluster.kinds import POD_CHAOS
+from chaos.cluster.kinds import HTTP_ROUTE, POD_CHAOS
+from chaos.cluster.kube import ApiError, Kube
+from chaos.cluster.rights import Part
 from chaos.cluster.settings import ClusterSettings
 from chaos.faults.node import NodeFault
 from chaos.faults.plan import FaultPlan, Outside, ProcessFault
@@ -38,20 +40,28 @@ def there(
 ) -> Where:
     """What a cluster is like for a drill; one that cannot be used says why in `problems`."""
     problems = list(preflight.state_problems(state or state_dir()))
-    native, counted, router, serves, outside = False, False, None, "a cluster", None
-    clocks: tuple[str, ...] = ()
+    native, router, serves, outside = False, None, "a cluster", None
+    labels: tuple[str, ...] = ()  # of a cluster that was not seen whole there is nothing to say
     try:
         found = doors.opened(settings)
         native = found.node is not None
         problems += safety.refusals(found.kube, settings)
         router = None if settings.observe else gateway.router(found, settings)
+        problems += _unrouted(found.kube, settings, router)
         problems += _unreached(router)
         serves = _engine(found, router, settings)
-        clocks = tuple(_clocks(found.kube.skew_seconds))
         outside = _outside(found, settings)
+        if not problems:
+            problems += permissions.refusals(found.kube, settings, list(_parts(faults, settings, router, outside)))
         counted = bool(gateway.router_metrics(found, settings)) and router is not None
+        labels = (
+            *_labels(scenario, settings, routed=router is not None, counted=counted),
+            *_clocks(found.kube.skew_seconds),
+        )
     except WorldError as error:
-        problems.append(str(error))
+        unheard = isinstance(error, ApiError) and error.status == 0
+        hint = "; is the cluster up, and is it the right context? `rolloutlab doctor` looks" if unheard else ""
+        problems.append(f"{error}{hint}")
     if outside is None and not problems and any(isinstance(each.fault, NodeFault) for each in faults):
         problems.append("nothing here puts faults into pods from outside: install Chaos Mesh (`rolloutlab doctor`)")
     most = MOST_PODS if native else MOST_PODS_ELSEWHERE
@@ -61,10 +71,22 @@ def there(
         problems=tuple(dict.fromkeys(problems)),
         weights=router is not None or bool(settings.observe),
         pace=Pace(per_core=NATIVE_PER_CORE if native else ELSEWHERE_PER_CORE, probe_seconds=None),
-        labels=(*_labels(scenario, settings, routed=router is not None, counted=counted), *clocks),
+        labels=labels,
         engine=serves,
         outside=outside,
     )
+
+
+def _parts(
+    faults: Sequence[FaultPlan], settings: ClusterSettings, router: Router | None, outside: Outside | None
+) -> Iterator[Part]:
+    """What of a cluster a drill needs beside its own objects."""
+    if router is not None:
+        yield "gateway"
+    if outside not in (None, "native") and any(isinstance(each.fault, NodeFault) for each in faults):
+        yield "chaos-mesh"
+    if settings.observe.startswith("rollout/"):
+        yield "argo"
 
 
 def _outside(found: Door, settings: ClusterSettings) -> Outside | None:
@@ -94,6 +116,20 @@ def _refused(faults: Sequence[FaultPlan], *, by_router: bool) -> Iterator[str]:
             other = {"kill": "pod_kill or container_kill", "hang": "freeze"}[plan.fault.kind]
             kind = plan.fault.kind
             yield f"faults[{plan.number}]: {kind} is of processes on this machine; in a cluster it is {other}"
+
+
+def _unrouted(kube: Kube, settings: ClusterSettings, router: Router | None) -> Iterator[str]:
+    """There may be a Gateway, of another controller, in a cluster that knows no routes of ours."""
+    if router is None:
+        return
+    try:
+        kube.list(HTTP_ROUTE, settings.namespace)
+    except ApiError as error:
+        if error.status == 404:
+            kind = f"{HTTP_ROUTE.kind}s of {HTTP_ROUTE.api_version}"
+            yield f"this cluster knows no {kind}: install the Gateway API (`rolloutlab doctor`), or --routing service"
+        elif error.status != 403:  # then the rights say so
+            raise
 
 
 def _unreached(router: Router | None) -> Iterator[str]:

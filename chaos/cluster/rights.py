@@ -7,7 +7,7 @@ Beyond its namespace a drill only reads: Gateways where none is named, and the u
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from chaos.cluster.kinds import (
@@ -98,6 +98,15 @@ def needed(parts: Iterable[Part]) -> Iterator[Right]:
     """The rights that these parts of drills need."""
     wanted = {"drill", *parts}
     return (right for right in RIGHTS if right.part in wanted)
+
+
+def only_reading(rights: Iterable[Right]) -> Iterator[Right]:
+    """What is left of them for a drill that only observes: it holds the lease, and looks."""
+    for right in rights:
+        if right.kind is LEASE:
+            yield right
+        elif not right.sub and (verbs := tuple(verb for verb in right.verbs if verb in _READ)):
+            yield replace(right, verbs=verbs)
 
 
 def role(name: str, namespace: str, rights: Iterable[Right], **meta: Any) -> dict[str, Any]:

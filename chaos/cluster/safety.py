@@ -148,20 +148,26 @@ class Hold:
             raise
         return True
 
-    def release(self) -> None:
-        """Give it back; blocks, and may be called twice."""
+    def let_go(self) -> bool:
+        """Renew it no more, so that it runs out by itself; blocks. False: it was not held, or let go of before."""
         if self._over.is_set() or not self._thread.ident:
-            return
+            return False
         self._over.set()
         self._thread.join(2 * _ASK_SECONDS + 1)
-        free(self._kube, self._namespace, self._holder)
+        return True
+
+    def release(self) -> None:
+        """Give it back; blocks, and may be called twice."""
+        if self.let_go():
+            free(self._kube, self._namespace, self._holder)
 
     def _keep(self) -> None:
         kube = self._kube.hasty(_ASK_SECONDS)
         while not self._over.wait(RENEW_SECONDS):
             try:
                 problem = self._problem(kube)
-            except ApiError as error:
+            except (ApiError, AttributeError, KeyError, TypeError) as raised:  # or an answer of another shape
+                error = raised if isinstance(raised, ApiError) else kube.stranger("GET of the lease")
                 since = time.monotonic() - self._renewed
                 if since < _GIVE_UP_SECONDS:
                     continue

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
 
 NAMESPACE: Final = "rolloutlab-drills"
 IMAGE: Final = "rolloutlab.local/app:1"
@@ -54,13 +55,14 @@ class ClusterSettings:
             raise ValueError(f"gateway: expected namespace/name, got {self.gateway!r}")
         if self.address and not _is_address(self.endpoint):
             raise ValueError(f"address: expected an IP address and a port such as 10.0.0.1:80, got {self.address!r}")
+        if self.router_metrics:
+            _check_url(self.router_metrics)
         for name, words in (("routing", Routing), ("engine", Engine)):
             if getattr(self, name) not in get_args(words):
                 raise ValueError(f"{name}: expected {', '.join(get_args(words))}, got {getattr(self, name)!r}")
         kind, _, name = self.observe.partition("/")
         if self.observe and (kind not in ("deployment", "rollout") or not _NAME.fullmatch(name)):
             raise ValueError(f"observe-only: expected deployment/name or rollout/name, got {self.observe!r}")
-
         if self.observe and not self.address:
             raise ValueError("address: say where users reach what is observed: --address IP:PORT")
 
@@ -80,6 +82,15 @@ class ClusterSettings:
         """(host, port) of `address`."""
         found = _ADDRESS.fullmatch(self.address)
         return (found["host"].strip("[]"), int(found["port"])) if found else None
+
+
+def _check_url(url: str) -> None:
+    """ValueError for what is no URL of metrics, or holds a password: it stands in the journal."""
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("router-metrics: expected no password in the URL, which would stand in the journal")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"router-metrics: expected a URL such as http://10.0.0.1:8082/metrics, got {url!r:.100}")
 
 
 def _is_address(endpoint: tuple[str, int] | None) -> bool:

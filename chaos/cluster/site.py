@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import math
 import time
@@ -187,12 +188,18 @@ class ClusterSite:
 
     async def clear(self) -> list[str]:
         """See `Site`."""
+        loop = asyncio.get_running_loop()
+
+        def away(reason: str) -> None:
+            loop.call_soon_threadsafe(functools.partial(self._around.tell, "trouble", "sweep", reason=reason))
+
         try:
-            try:
-                left = await asyncio.to_thread(sweeping.clear, self._door.kube, self.drilled.namespace, self.drilled.id)
-            finally:
-                await asyncio.to_thread(self._hold.release)
+            left = await asyncio.to_thread(
+                sweeping.clear, self._door.kube, self.drilled.namespace, self.drilled.id, away=away
+            )
+            await asyncio.to_thread(self._hold.release)
         except WorldError as error:
+            await asyncio.to_thread(self._hold.let_go)
             left = [f"objects of drill {self.drilled.id} in namespace {self.drilled.namespace}: {error}"]
         if left:
             return left

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import email.utils
 import json
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self, TypeAlias
@@ -32,6 +33,7 @@ _LONGEST_WAIT_SECONDS: Final = 5.0  #: between two tries, whatever the server as
 _LONGEST_ERROR: Final = 1 << 16  #: bytes that are read of an answer that says no
 _SKEW_SECONDS: Final = 2.0  #: a difference of the clocks below this is the coarseness of the header that tells it
 _CONFLICT: Final = 409
+_OUT_OF_TIME: Final = (9, 10)  #: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 _UNKNOWN_ACCOUNT: Final = 401
 Object: TypeAlias = dict[str, Any]
 
@@ -261,6 +263,9 @@ def _plain(error: BaseException) -> str:
     for each in (getattr(error, "reason", None), *error.args, error.__cause__):
         if isinstance(each, BaseException):
             return _plain(each)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        by_time = ": is the clock of this machine right?" if error.verify_code in _OUT_OF_TIME else ""
+        return f"its certificate is not accepted, {error.verify_message}{by_time}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).split(": ", 1)[-1] or type(error).__name__

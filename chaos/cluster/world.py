@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from chaos.app_settings import told
 from chaos.clock import MICROSECONDS, LiveClock
 from chaos.cluster import traefik
-from chaos.cluster.fleet import REVISIONS, Fleet, starved, trouble
+from chaos.cluster.fleet import REVISIONS, Fleet, starved, trouble, unplaced
 from chaos.cluster.informer import Informer
 from chaos.cluster.kinds import DEPLOYMENT, POD, REPLICA_SET
 from chaos.cluster.kube import Kube, Object
 from chaos.cluster.made import Made
-from chaos.cluster.objects import Drilled, revision_of
+from chaos.cluster.objects import Drilled, meddled, revision_of
 from chaos.cluster.pod import DRILL, PORT, Pod
 from chaos.cluster.reach import Reach
+from chaos.cluster.wire import FIELD_MANAGER
 from chaos.metrics.answers import answer
 from chaos.metrics.prometheus import Prometheus
 from chaos.metrics.scraper import Scraper, Target
@@ -41,7 +42,7 @@ from strategies.effects import (
 )
 
 START_SECONDS: Final = 180.0  #: real time within which the stable revision must serve
-HUNGRY_SECONDS: Final = 10.0  #: that a quota may be taken up by pods that are just ending
+HUNGRY_SECONDS: Final = 10.0  #: that a quota may be taken up by pods that are just ending, and nodes may be not ready
 
 
 class ClusterWorld:
@@ -82,7 +83,7 @@ class ClusterWorld:
         self.fleet = Fleet(kube, drilled.namespace, labels, clock, tell=tell, changed=self._pods_changed, failed=failed)
         self._sets = Informer(kube, REPLICA_SET, drilled.namespace, labels=labels, changed=self._changed, lost=failed)
         self._deployments = Informer(
-            kube, DEPLOYMENT, drilled.namespace, labels=labels, changed=self._changed, lost=failed
+            kube, DEPLOYMENT, drilled.namespace, labels=labels, changed=self._deployment_changed, lost=failed
         )
         self.reach = Reach(kube)
         self._router_metrics = router_metrics if gateway is not None else ""
@@ -130,24 +131,30 @@ class ClusterWorld:
         """Wait for the stable pods, and find out how pods are reached."""
         fleet, deadline = self.fleet, time.monotonic() + START_SECONDS
         while not taken_over and fleet.available("stable") < replicas:
+            hungry = time.monotonic() > deadline - START_SECONDS + HUNGRY_SECONDS
+            for problem in self._in_the_way(for_long=hungry):
+                raise problem
             for pod in fleet.active("stable"):
-                problem = trouble(pod, fleet.informer.objects[pod.name])
-                if problem is not None:
-                    raise problem
                 if pod.restarts:
                     raise WorldError(f"{pod.name} ended before the rollout began: {await self._words(pod)}")
-            for found in self._sets.objects.values():
-                problem = starved(found)
-                if problem is not None and time.monotonic() > deadline - START_SECONDS + HUNGRY_SECONDS:
-                    raise problem
             if time.monotonic() > deadline:
                 late = next((pod for pod in fleet.active("stable") if not pod.ready), None)
-                what = f"{late.name}: {late.waiting or late.phase}, {await self._words(late)}" if late else "no pods"
+                what = f"{late.name}: {_standing(late)}, {await self._words(late)}" if late else "no pods"
                 raise WorldError(f"{replicas} stable pods were not ready within {START_SECONDS:g} s ({what})")
             await asyncio.sleep(0.05)
         for pod in fleet.running():
             await self.reach.find_out(pod)
             break
+
+    def _in_the_way(self, *, for_long: bool) -> Iterator[WorldError]:
+        """Why pods do not come; `for_long`: what often passes by itself had the time to."""
+        for pod in self.fleet.active("stable"):
+            found = self.fleet.informer.objects[pod.name]
+            if problem := trouble(pod, found) or (unplaced(pod, found) if for_long else None):
+                yield problem
+        for found in self._sets.objects.values() if for_long else ():
+            if problem := starved(found):
+                yield problem
 
     async def _words(self, pod: Pod) -> str:
         """The last lines that a pod wrote."""
@@ -271,6 +278,11 @@ class ClusterWorld:
     def _changed(self, found: Object, deleted: bool) -> None:
         self._waiting.changed()
 
+    def _deployment_changed(self, found: Object, deleted: bool) -> None:
+        if said := meddled(found, deleted=deleted, manager=FIELD_MANAGER):
+            self._failed(WorldError(f"{said}: what was measured since is not the release's doing"))
+        self._waiting.changed()
+
     def _pods_changed(self) -> None:
         self._waiting.changed()
         if self._by_pods:
@@ -317,6 +329,13 @@ class ClusterWorld:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._failed(error)
+
+
+def _standing(pod: Pod) -> str:
+    """How a pod stands that is not ready."""
+    if pod.running:
+        return "its container runs but its probes fail: is --image the application under test?"
+    return pod.waiting or pod.phase
 
 
 def _other(revision: Revision) -> Revision:

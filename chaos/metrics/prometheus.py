@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -32,11 +36,14 @@ class Prometheus:
     """Answers as `chaos.metrics.answers.answer` does; evaluation is Prometheus' own, in real time.
 
     An answer that cannot be had is no exception: `Measured.error` says why, as an analysis expects it.
+
+    Args:
+        silent: hears why a question was not answered at all; one that Prometheus refuses was answered.
     """
 
-    def __init__(self, url: str, metrics: Metrics) -> None:
+    def __init__(self, url: str, metrics: Metrics, *, silent: Callable[[str], None] = lambda reason: None) -> None:
         check_url(url)
-        self._url, self._families = url.rstrip("/"), families_of(metrics)
+        self._url, self._families, self._silent = url.rstrip("/"), families_of(metrics), silent
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -57,6 +64,9 @@ class Prometheus:
             if isinstance(ask, PromQuery) or first is None:
                 return Measured(at_seconds, first, result=found if isinstance(ask, PromQuery) else None)
             return Measured(at_seconds, first, *(await self._evidence(ask)))
+        except _Silence as error:
+            self._silent(str(error))
+            return Measured(at_seconds, None, error=str(error))
         except _NoAnswer as error:
             return Measured(at_seconds, None, error=str(error))
 
@@ -88,16 +98,16 @@ class Prometheus:
     async def _ask(self, text: str) -> float | list[float]:
         """The numbers of a vector in their order, or the one of a scalar."""
         if self._session is None:
-            token = os.environ.get(TOKEN)
-            head = {"Authorization": f"Bearer {token}"} if token else {}
-            self._session = aiohttp.ClientSession(headers=head, timeout=aiohttp.ClientTimeout(total=SECONDS))
+            self._session = aiohttp.ClientSession(headers=_head(), timeout=aiohttp.ClientTimeout(total=SECONDS))
         try:
-            async with self._session.post(f"{self._url}/api/v1/query", data={"query": text}) as response:
+            asking = self._session.post(f"{self._url}/api/v1/query", data={"query": text}, allow_redirects=False)
+            async with asking as response:
                 raw = await response.content.read(LONGEST + 1)
                 while len(raw) <= LONGEST and (more := await response.content.read(LONGEST)):
                     raw += more
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _NoAnswer(f"{self._url}: {error or 'no answer in time'}") from None
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+            raise _Silence(f"{self._url}: {why or 'no answer in time'}") from None
         return self._read(raw, response.status)
 
     def _read(self, raw: bytes, status: int) -> float | list[float]:
@@ -112,8 +122,41 @@ class Prometheus:
                 return [float(each["value"][1]) for each in data["result"]]
             raise _NoAnswer(f"{self._url}: expected a vector or a scalar, got a {str(data['resultType'])[:40]}")
         except (ValueError, KeyError, TypeError, IndexError):
-            raise _NoAnswer(f"{self._url}: answered {status} with what is no answer of a Prometheus") from None
+            raise _Silence(f"{self._url}: answered {status} with what is no answer of a Prometheus") from None
 
 
 class _NoAnswer(Exception):
     """The question has no answer; the text says why."""
+
+
+class _Silence(_NoAnswer):
+    """Nobody answered who could have."""
+
+
+def unanswered(url: str, *, seconds: float = SECONDS) -> str:
+    """Why a Prometheus does not answer now, in words; empty: it does. Blocks."""
+    asking = urllib.request.Request(f"{url.rstrip('/')}/api/v1/query?query=vector(1)", headers=_head())
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
+    try:
+        with opener.open(asking, timeout=seconds) as response:
+            told = json.loads(response.read(LONGEST))
+    except urllib.error.HTTPError as error:
+        return f"it answers {error.code} {error.reason}"
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        return str(getattr(reason, "strerror", None) or reason or "no answer in time")
+    except ValueError:
+        told = None
+    return "" if isinstance(told, dict) and told.get("status") == "success" else "it answers as no Prometheus does"
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Nothing, and no token, is sent to where an answer points."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """No redirect is followed: it is the answer."""
+
+
+def _head() -> dict[str, str]:
+    token = os.environ.get(TOKEN)
+    return {"Authorization": f"Bearer {token}"} if token else {}

@@ -49,6 +49,8 @@ class State:
         """Take it in; what happened in words, None when nothing changed that a reader follows."""
         self.at_seconds = one.at_seconds
         step = step_of(one)
+        if step is not None and step.kind == "note" and self.last and self.last[-1].text == step.text:
+            return None  # trouble that lasts is told once
         match one.kind:
             case "phase":
                 self.phase = str(one.facts.get("phase", ""))

@@ -53,10 +53,11 @@ def text_of(result: Drills, *, assumptions: bool = False) -> str:
 def drill_text(record: Record) -> str:
     """One drill: verdict, reasons, timeline, faults, expectations."""
     parts = ["\n".join([heading(record), verdict_line(record), *(f"  {reason}" for reason in reasons(record))])]
-    lines = timeline_lines(record)
+    happened = record.verdict != REFUSED  # else nothing did, and only the reason is news
+    lines = timeline_lines(record) if happened else []
     if lines:
         parts.append("\n".join(lines))
-    if record.faults:
+    if record.faults and happened:
         parts.append("\n".join(fault_line(record, number) for number in range(len(record.faults))))
     if record.lags:
         parts.append(lag_line(record))

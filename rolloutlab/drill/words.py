@@ -143,6 +143,10 @@ def step_of(one: Happening) -> Step | None:
             return Step(at, "note", str(told.get("text", ""))[:4000])
         case "approval":
             return Step(at, "note", f"a person is asked: {told.get('reason', '')}"[:4000])
+        case "trouble":
+            return Step(at, "note", f"{one.who}: {told.get('reason', '')}"[:4000])
+        case "unanswered":
+            return Step(at, "note", f"{one.who} did not answer: {told.get('reason', '')}"[:4000])
         case "verdict":
             return Step(at, "phase", f"verdict: {told.get('verdict', '')}")
         case "traffic":

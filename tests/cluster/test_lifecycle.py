@@ -181,7 +181,7 @@ def test_a_folder_that_is_not_a_nodes_is_left_alone(scripts: Scripts, tmp_path: 
     ("script_name", "argument", "known"),
     [
         ("up.sh", "--with-promethius", "--with-prometheus, --with-runner"),
-        ("build.sh", "kubernetes", "kube crds traefik"),
+        ("build.sh", "kubernetes", "kube crds argo traefik"),
         ("image.sh", "application", "pause, app, runner"),
     ],
 )

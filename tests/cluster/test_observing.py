@@ -63,4 +63,16 @@ def test_a_rollout_that_is_harmed_and_undone(runner: Runner, cluster: Any, recor
     assert [each["effect_verified"] for each in record["faults"]] == [True]
     for name in ("detection_seconds", "rollback_seconds"):
         record_property(name, record["row"][name])
-        assert record["row"][name] is not None
+        assert record["row"][name] is not None, record["timeline"]
+
+
+def test_a_workload_that_is_deleted_is_said_once(runner: Runner, cluster: Any) -> None:
+    with observe(runner, cluster, WHAT) as child:
+        after_lease(cluster)
+        time.sleep(6)
+        cluster.kubectl("delete", "deployment", "web")
+        out, errors = child.communicate(timeout=200)
+    assert "Traceback" not in errors
+    (record,) = json.loads(out)["drills"]
+    assert child.returncode == 5
+    assert record["reasons"][0] == "deployment web was deleted during the drill"

@@ -126,7 +126,7 @@ def test_a_server_that_is_gone(api: ApiServer, tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         said = refused(api.kubeconfig(tmp_path / "gone", server=url))
-    assert said == f"the API server {url} is not reached: Connection refused"
+    assert said.startswith(f"the API server {url} is not reached: Connection refused; is the cluster up")
 
 
 def test_a_server_that_is_none(api: ApiServer, kubeconfig: Path) -> None:
@@ -143,6 +143,50 @@ def test_an_account_that_is_not_known(api: ApiServer, kubeconfig: Path) -> None:
 def test_an_account_that_may_not(api: ApiServer, kubeconfig: Path) -> None:
     api.trouble.forbid("get", plural="leases")
     assert 'cannot get resource "leases"' in refused(kubeconfig)
+
+
+def test_an_account_that_may_do_only_a_part_is_refused_before_anything_is_made(
+    api: ApiServer, kubeconfig: Path
+) -> None:
+    gateway(api)
+    api.trouble.forbid("create", "delete", plural="deployments")
+    api.trouble.forbid("patch", plural="httproutes")
+    assert refused(kubeconfig) == (
+        f"this account lacks rights in namespace {HERE}: create, delete deployments.apps; "
+        f"patch httproutes.gateway.networking.k8s.io; `rolloutlab doctor --context fake --namespace {HERE} "
+        "--print-role` prints the Role for who may apply it"
+    )
+    only_pods = plan(kubeconfig, "--routing", "service", code=3)
+    assert "httproutes" not in only_pods, "nobody needs them there"
+    observed = plan(kubeconfig, "--observe-only", "deployment/x", "--address", "127.0.0.1:1", code=0)
+    assert "lacks" not in observed, "who only looks makes none"
+
+
+def test_a_gateway_without_routes(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    api.trouble.add(status=404, path="/httproutes", times=None)
+    assert refused(kubeconfig).startswith("this cluster knows no HTTPRoutes of gateway.networking.k8s.io/v1: install")
+    plan(kubeconfig, "--routing", "service", code=0)
+
+
+def test_what_is_not_known_of_a_cluster_is_not_told(api: ApiServer, kubeconfig: Path) -> None:
+    said = plan(kubeconfig, "--context", "fake2", code=3)
+    assert "no Gateway" not in said, "nobody looked"
+
+
+def test_who_cannot_ask_what_it_may_do_finds_out_later(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    api.trouble.add(status=403, path="selfsubjectaccessreviews", times=None)
+    plan(kubeconfig, code=0)
+
+
+def test_a_prometheus_that_does_not_answer(api: ApiServer, kubeconfig: Path) -> None:
+    gateway(api)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        said = refused(kubeconfig, "--metrics-url", url)
+    assert said == f"--metrics-url: the Prometheus at {url} cannot be asked from here: Connection refused"
 
 
 def test_a_namespace_that_is_not_there(kubeconfig: Path) -> None:
@@ -183,7 +227,9 @@ def test_several_gateways(api: ApiServer, kubeconfig: Path) -> None:
     gateway(api, "two")
     assert refused(kubeconfig) == "several Gateways; name one with --gateway: infra/one, infra/two"
     assert "behind Gateway infra/two" in plan(kubeconfig, "--gateway", "infra/two", code=0)
-    assert refused(kubeconfig, "--gateway", "infra/three") == "no Gateway infra/three in this cluster"
+    assert refused(kubeconfig, "--gateway", "infra/three") == (
+        "no Gateway infra/three in this cluster; `rolloutlab doctor` lists those there are"
+    )
 
 
 def test_a_gateway_without_an_address(api: ApiServer, kubeconfig: Path) -> None:
@@ -251,6 +297,8 @@ def test_more_pods_than_a_cluster_is_asked_for(kubeconfig: Path) -> None:
         (("--address", "10.0.0.1:70000"), "--address: expected an IP address and a port"),
         (("--address", "0.0.0.0:80"), "--address: expected an IP address and a port"),
         (("--address", "10.0.0.1:80:80"), "--address: expected an IP address and a port"),
+        (("--router-metrics", "hello"), "--router-metrics: expected a URL such as"),
+        (("--router-metrics", "http://anna:secret@10.0.0.1"), "--router-metrics: expected no password in the URL"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_meant(kubeconfig: Path, words: tuple[str, ...], said: str) -> None:
@@ -269,6 +317,7 @@ def test_options_that_cannot_be_meant(kubeconfig: Path, words: tuple[str, ...], 
     assert done.exit_code == 2
     (line,) = done.stderr.splitlines()
     assert said in line
+    assert "secret" not in line
 
 
 def test_the_drill_itself_is_refused_with_the_same_line(api: ApiServer, kubeconfig: Path, tmp_path: Path) -> None:

@@ -284,6 +284,14 @@ def test_lines_tell_each_change_once(one: Planned) -> None:
     assert "\x1b" not in stream.getvalue()
 
 
+def test_trouble_that_lasts_is_told_once(one: Planned) -> None:
+    stream = io.StringIO()
+    lines = Lines(one, stream, clock=lambda: 0.0)
+    for reason in ("it is away", "it is away", "it is back"):
+        lines(happening("trouble", "sweep", reason=reason))
+    assert [line[23:].strip() for line in stream.getvalue().splitlines()] == ["sweep: it is away", "sweep: it is back"]
+
+
 def test_the_state_is_what_was_heard() -> None:
     state = State()
     for each in STORY:

@@ -393,12 +393,12 @@ def test_chaos_mesh_without_its_controller(api: Api, look: Any) -> None:
 
 
 def test_a_prometheus_that_is_named_must_answer(api: Api, look: Any) -> None:
-    api.answers["/-/ready"] = {}
+    api.answers["/api/v1/query"] = {"status": "success"}
     assert of(look(metrics_url=api.url), "Prometheus").state == "ok"
-    api.answers["/-/ready"] = 503
+    api.answers["/api/v1/query"] = 503
     found = look(metrics_url=api.url)
     assert missing(found) == ["Prometheus"]
-    assert of(found, "Prometheus").mend == f"curl {api.url}/-/ready"
+    assert of(found, "Prometheus").mend == f"curl '{api.url}/api/v1/query?query=vector(1)'"
 
 
 def test_a_prometheus_of_the_cluster_is_found(api: Api, look: Any) -> None:

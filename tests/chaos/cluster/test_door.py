@@ -54,6 +54,13 @@ def test_its_own_kubeconfig_names_it(node: Node, monkeypatch: pytest.MonkeyPatch
     assert opened().node is not None
 
 
+def test_a_context_that_its_kubeconfig_does_not_have_is_refused(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    for more in ({"kubeconfig": str(node.kubeconfig)}, {}):
+        monkeypatch.setenv("KUBECONFIG", str(node.kubeconfig))
+        with pytest.raises(WorldError, match="has no context 'staging'.*known: rolloutlab-native"):
+            opened(context="staging", **more)
+
+
 def test_another_kubeconfig_is_another_cluster(node: Node, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert opened(kubeconfig=str(kubeconfig)).node is None
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))

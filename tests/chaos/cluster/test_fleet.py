@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from chaos.clock import MICROSECONDS
 from chaos.cluster import fleet as under_test
-from chaos.cluster.fleet import Fleet, trouble
+from chaos.cluster.fleet import Fleet, starved, trouble, unplaced
 from chaos.cluster.pod import pod_of
 
 SPEED = 10.0
@@ -368,9 +368,19 @@ def test_a_pod_that_finds_no_node_says_so() -> None:
     found = manifest()
     lacks = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: taints" * 99}
     found["status"]["conditions"].append(lacks)
-    said = str(trouble(pod_of(found), found))
+    said = str(unplaced(pod_of(found), found))
     assert "0/3 nodes" in said
     assert len(said) < 400
+    assert trouble(pod_of(found), found) is None, "which may pass"
+
+
+def test_a_quota_says_what_to_do_and_other_refusals_only_what_was_said() -> None:
+    def refused(message: str) -> str:
+        failed = {"type": "ReplicaFailure", "status": "True", "message": message}
+        return str(starved({"metadata": {"name": "web"}, "status": {"conditions": [failed]}}))
+
+    assert "--set service.replicas" in refused('pods "web-1" is forbidden: exceeded quota: q, requested: pods=1')
+    assert refused("violates PodSecurity") == "pods of web cannot be made: violates PodSecurity"
 
 
 # --- all at once -----------------------------------------------------------------------------------------------------

@@ -262,7 +262,14 @@ def test_a_first_list_that_does_not_come_is_an_error_with_the_reason(api: ApiSer
 
 
 @pytest.mark.parametrize(
-    "line", [b"no json\n", b'{"type": "ADDED"}\n', b'{"type": "ADDED", "object": {"metadata": 1}}\n', b"[]\n"]
+    "line",
+    [
+        b"no json\n",
+        b'{"type": "ADDED"}\n',
+        b'{"type": "ADDED", "object": {"metadata": 1}}\n',
+        b'{"type": "ERROR", "object": {"code": "gone"}}\n',
+        b"[]\n",
+    ],
 )
 def test_nonsense_in_a_watch_is_not_the_end_of_the_thread(short: None, api: ApiServer, kube: Kube, line: bytes) -> None:
     api.trouble.add(status=200, body=line, watch=True, times=1)

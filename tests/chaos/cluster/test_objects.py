@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chaos.app import settings as app
 from chaos.app_settings import told
 from chaos.cluster import objects
-from chaos.cluster.objects import Drilled
+from chaos.cluster.objects import Drilled, meddled
 from chaos.cluster.site import object_name
 from chaos.cluster.testing.refusing import problems
 from chaos.faults.knobs import Circumstances, base
@@ -241,3 +241,29 @@ def test_a_deployment_waits_whole_seconds_and_longer_for_progress() -> None:
     found = objects.pace({"maxSurge": 1, "maxUnavailable": 0}, 1000.2)
     assert found["minReadySeconds"] == math.ceil(1000.2)
     assert found["progressDeadlineSeconds"] > found["minReadySeconds"]
+
+
+# --- somebody else ---------------------------------------------------------------------------------------------------
+
+
+def _managed(*managers: tuple[str, str]) -> dict[str, Any]:
+    fields = [{"manager": name, "fieldsV1": {part: {"f:x": {}}}} for name, part in managers]
+    return {"metadata": {"name": "web-main", "managedFields": fields}}
+
+
+def test_who_has_a_part_of_the_spec_came_between() -> None:
+    ours, controller = ("rolloutlab", "f:spec"), ("kube-controller-manager", "f:status")
+    assert meddled(_managed(ours, controller), deleted=False, manager="rolloutlab") == ""
+    assert meddled({"metadata": {"name": "web-main"}}, deleted=False, manager="rolloutlab") == "", "nothing is noted"
+    said = meddled(_managed(ours, controller, ("kubectl", "f:spec")), deleted=False, manager="rolloutlab")
+    assert said == "kubectl changed Deployment web-main of this drill"
+
+
+def test_a_deployment_that_goes_or_is_about_to_was_deleted() -> None:
+    gone = meddled(_managed(), deleted=True, manager="rolloutlab")
+    going: dict[str, Any] = {"metadata": {"name": "web-main", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    assert (
+        gone
+        == meddled(going, deleted=False, manager="rolloutlab")
+        == "somebody deleted Deployment web-main of this drill"
+    )

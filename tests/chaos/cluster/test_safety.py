@@ -348,6 +348,15 @@ def test_a_short_trouble_stops_nothing(api: ApiServer, held: Held, monkeypatch: 
     assert held.lost == []
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"metadata": 1}', b'{"spec": null, "metadata": {}}'])
+def test_a_lease_of_another_shape_does_not_end_the_thread_unheard(api: ApiServer, held: Held, body: bytes) -> None:
+    """Else the lease would run out, and another drill would begin beside this one."""
+    api.trouble.add(status=200, body=body, path="/leases/", method="GET", times=3)
+    renewed = held.hold._renewed
+    until(lambda: held.hold._renewed > renewed or bool(held.lost))
+    assert held.hold._thread.is_alive() or held.lost
+
+
 def test_who_has_given_it_back_is_told_nothing(soon: None, kube: Kube) -> None:
     """Its last look finds what `release` has done."""
     lost: list[WorldError] = []

@@ -264,7 +264,7 @@ def test_what_cannot_be_cleared_is_said_and_the_record_stays(
 ) -> None:
     state = plan.settings.state
     assert state is not None
-    monkeypatch.setattr(sweeping.clear, "__kwdefaults__", {"patience_seconds": 3.0})
+    monkeypatch.setitem(sweeping.clear.__kwdefaults__, "patience_seconds", 3.0)  # type: ignore[arg-type]
 
     async def main() -> None:
         site = place(plan)
@@ -285,7 +285,10 @@ def test_what_cannot_be_cleared_is_said_and_the_record_stays(
     nothing_left(cluster, state)
 
 
-def test_a_server_that_is_gone_at_the_end_is_said_and_swept_later(cluster: ApiServer, plan: Plan) -> None:
+def test_a_server_that_is_gone_at_the_end_is_said_and_swept_later(
+    cluster: ApiServer, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sweeping.clear.__kwdefaults__, "away_seconds", 1.0)  # type: ignore[arg-type]
     state = plan.settings.state
     assert state is not None
 
@@ -305,6 +308,22 @@ def test_a_server_that_is_gone_at_the_end_is_said_and_swept_later(cluster: ApiSe
     assert "is not reached" in said
     cluster.trouble.clear()
     assert [each.left for each in clearing.swept(state)] == [()]
+    nothing_left(cluster, state)
+
+
+def test_a_server_that_is_away_for_a_moment_at_the_end_is_waited_for(cluster: ApiServer, plan: Plan) -> None:
+    state = plan.settings.state
+    assert state is not None
+
+    async def main() -> None:
+        site = place(plan)
+        await site.start()
+        await site.stop()
+        cluster.trouble.add(act="reset", times=2)
+        cluster.trouble.add(act="reset after", method="DELETE", times=3)
+        assert await site.clear() == []
+
+    asyncio.run(main())
     nothing_left(cluster, state)
 
 

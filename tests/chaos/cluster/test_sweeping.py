@@ -188,8 +188,21 @@ def test_a_refused_deletion_is_said_and_the_rest_goes(api: ApiServer, kube: Kube
 def test_a_server_that_is_gone_is_an_error_not_a_clean_sweep(api: ApiServer, kube: Kube) -> None:
     drill(api)
     api.trouble.add(act="reset", times=None, method="DELETE")
+    said: list[str] = []
     with pytest.raises(WorldError, match="is not reached"):
-        sweeping.clear(kube, HERE, "d1")
+        sweeping.clear(kube, HERE, "d1", away_seconds=1.5, away=said.append)
+    (once,) = said
+    assert "is waited for up to 1.5 s" in once
+
+
+def test_a_server_that_comes_back_is_asked_for_everything_again(
+    api: ApiServer, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "_AGAIN_SECONDS", 0.05)
+    drill(api)
+    api.trouble.add(act="reset", times=3, method="DELETE", after=2)
+    api.trouble.add(status=503, times=2, method="GET", after=9)
+    assert sweeping.clear(kube, HERE, "d1") == []
 
 
 def test_a_pod_that_cannot_end_is_named(tmp_path: Path) -> None:

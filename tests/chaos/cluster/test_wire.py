@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from chaos.cluster import wire
 from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, POD, POD_CHAOS
@@ -283,3 +285,13 @@ def test_many_threads_may_ask(api: ApiServer, kube: Kube) -> None:
     for thread in threads:
         thread.join()
     assert len(api.store.names(NAMESPACE)) == 24
+
+
+@pytest.mark.parametrize(("code", "clock"), [(9, True), (10, True), (19, False)])
+def test_a_certificate_that_is_out_of_its_time_may_be_the_fault_of_the_clock(code: int, clock: bool) -> None:
+    inner = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1006)")
+    inner.verify_code, inner.verify_message = code, "certificate is odd"
+    said = wire._plain(urllib3.exceptions.MaxRetryError(None, "/", urllib3.exceptions.SSLError(inner)))  # type: ignore[arg-type]
+    assert said.startswith("its certificate is not accepted, certificate is odd")
+    assert ("clock" in said) is clock
+    assert "_ssl.c" not in said

@@ -17,7 +17,7 @@ from chaos.cluster import fleet as fleets
 from chaos.cluster import made as hands
 from chaos.cluster import world as under_test
 from chaos.cluster.informer import Informer
-from chaos.cluster.kinds import CONFIG_MAP, GATEWAY, HTTP_ROUTE, POD, SERVICE
+from chaos.cluster.kinds import CONFIG_MAP, DEPLOYMENT, GATEWAY, HTTP_ROUTE, POD, SERVICE
 from chaos.cluster.kube import Kube
 from chaos.cluster.objects import Drilled
 from chaos.cluster.pod import ADMIN_PORT, REVISION, Pod
@@ -464,6 +464,35 @@ def test_a_server_that_is_gone_ends_the_drill(tmp_path: Path, monkeypatch: pytes
 
     drilled(tmp_path, cluster, work, expect_failure=True)
     assert all(isinstance(each, WorldError) and cluster.api.url in str(each) for each in cluster.failures)
+
+
+def test_an_order_waits_for_a_server_that_is_away_for_longer_than_a_request_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hands, "_AGAIN_SECONDS", 0.05)
+    cluster = Cluster()
+
+    async def work(world: ClusterWorld) -> None:
+        cluster.kube._retries = False
+        cluster.api.trouble.add(times=5, method="PATCH", act="reset")
+        await world.set_weight(0.5)
+        cluster.api.trouble.add(times=None, method="PATCH", act="reset")
+        monkeypatch.setattr(hands, "PATIENCE_SECONDS", 0.2)
+        with pytest.raises(WorldError, match="is not reached"):
+            await world.set_weight(0.1)
+
+    drilled(tmp_path, cluster, work)
+
+
+def test_a_deployment_that_somebody_deletes_ends_the_drill_and_says_so(tmp_path: Path) -> None:
+    cluster = Cluster()
+
+    async def work(world: ClusterWorld) -> None:
+        cluster.api.store.delete(DEPLOYMENT, "web-x1-main", HERE)
+        await until(lambda: bool(cluster.failures))
+
+    drilled(tmp_path, cluster, work, expect_failure=True)
+    assert "somebody deleted Deployment web-x1-main" in str(cluster.failures[0])
 
 
 def test_an_order_that_meets_trouble_is_done_all_the_same(tmp_path: Path) -> None:
