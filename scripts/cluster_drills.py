@@ -92,7 +92,7 @@ def cases() -> list[Case]:
         ("a stable pod is killed", "pod_kill:on=stable,replicas=1,from=8s", "rolling", "promoted"),
         ("a stable pod is killed", "pod_kill:on=stable,replicas=1,from=8s", "blue-green", "promoted"),
     ):
-        asked = ("--fault", fault, "--expect", outcome)
+        asked = ("--fault", fault, "--expect", outcome, *(NO_GUARD if fault == "pod_failure" else ()))
         found.append(Case(f"{name}, {strategy}", "chaos-pods", strategy, outcome, asked))
     killed = ("--fault", "pod_kill:on=stable,replicas=1,from=8s")
     for name, variant, words, outcome in (
