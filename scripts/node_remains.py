@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ PATIENCE_SECONDS: Final = 20.0  #: for the kubelet to tidy up after a pod whose 
 
 def look(node: Node) -> set[str]:
     """Everything of that kind which is there now, each in words."""
-    return {*_objects(node), *_processes(), *_inside(node)}
+    return {*_objects(node), *_processes(node), *_inside(node)}
 
 
 def left(node: Node, before: set[str]) -> list[str]:
@@ -41,18 +42,27 @@ def _objects(node: Node) -> list[str]:
     return [f"object {name}" for name in found.stdout.split()]
 
 
-def _processes() -> list[str]:
-    """Programs of this project, on the whole machine; a pid alone could be that of another one later."""
-    found = []
+def _processes(node: Node) -> list[str]:
+    """Programs of this checkout on the machine and everything of ours in the node, for others may test meanwhile."""
+    found, inside = [], _namespace(node.pid)
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             try:
                 words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except OSError:
                 continue
-            if any(word == "rolloutlab" or word.startswith("chaos.") for word in words):
+            ours = words[0] == sys.executable or _namespace(int(folder.name)) == inside
+            if ours and any(word == "rolloutlab" or word.startswith("chaos.") for word in words):
                 found.append(f"process {folder.name}: {' '.join(words).strip()[:120]}")
     return found
+
+
+def _namespace(pid: int) -> int:
+    """The namespace of its processes; 0 when it has ended."""
+    try:
+        return (Path("/proc") / str(pid) / "ns" / "pid").stat().st_ino
+    except OSError:
+        return 0
 
 
 def _inside(node: Node) -> list[str]:
