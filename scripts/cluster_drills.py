@@ -122,9 +122,17 @@ class Told:
 
     def right(self) -> int:
         """Drills that ended as they should."""
+        return sum(map(self._right, self.records))
+
+    def _right(self, record: Mapping[str, Any]) -> bool:
         if self.case.outcome == "as the file expects":
-            return sum(one["exit_code"] == 0 for one in self.records)
-        return sum(one["outcome"] == self.case.outcome for one in self.records)
+            return bool(record["exit_code"] == 0)
+        return bool(record["outcome"] == self.case.outcome)
+
+    def said(self) -> list[str]:
+        """What drills say that did not end as they should, and what was said instead of a drill."""
+        wrong = [one for one in self.records if not self._right(one)]
+        return [*(f"{one['outcome']}: {one['reasons'][0]}" for one in wrong if one["reasons"]), *self.troubles]
 
     def times(self, column: str) -> str:
         """Median and worst, in real seconds."""
@@ -269,9 +277,14 @@ def page(told: Sequence[Told], killed: Sequence[str]) -> str:
             "",
             *(f"- {one}" for one in killed),
         ]
-    trouble = [f"- {each.case.name}: {text}" for each in told for text in each.troubles]
+    trouble = [f"- {each.case.name}: {text}" for each in told for text in each.said()]
     if trouble:
-        lines += ["", "Not measured, or not as it should be:", "", *trouble]
+        lines += [
+            "",
+            "Not as it should be, or not measured ([limits](../limits.md) has what is known of it):",
+            "",
+            *trouble,
+        ]
     commands = [f"{each.case.name}: `rolloutlab {shlex.join(each.case.command(0))}`" for each in told]
     lines += ["", "## The commands", "", *(f"- {one}" for one in commands), ""]
     return "\n".join(lines)
