@@ -232,15 +232,15 @@ def _kill(case: Case, seed: int, environment: Mapping[str, str], after: float) -
         child.send_signal(signal.SIGKILL)
 
 
-def page(told: Sequence[Told], killed: Sequence[str]) -> str:
+def page(told: Sequence[Told], killed: Sequence[str], note: str) -> str:
     """The results for a reader."""
     first = next(one for each in told for one in each.records)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     lines = [
         "# What drills in a cluster measured",
         "",
-        f"Written by `make drills-cluster` on {today}: {first['where']['engine']}.",
-        "Two cores ran cluster, traffic and harness.",
+        f"Written by scripts/cluster_drills.py (`make drills-cluster`) on {today}: {first['where']['engine']}.",
+        f"{os.cpu_count()} cores ran cluster, traffic and harness. {note}".strip(),
         "Times are real seconds: median / worst of the drills of a row. Detection is from the first bad response",
         "to the decision, rollback from there to the last response of the bad revision, both seen in traffic.",
         "Predicted is what the simulator says of the same file: median / 90th percentile; felt: traffic shows it.",
@@ -321,6 +321,7 @@ def main() -> None:
     parser.add_argument("--controls", type=int, default=10, help="drills of each control")
     parser.add_argument("--first-seed", type=int, default=0, help="of the drills of a case, which count up")
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--note", default="", help="one sentence for the page, as of the machine")
     parser.add_argument("--more", action="store_true", help="keep what earlier runs measured")
     asked = parser.parse_args()
     counts = {"main": asked.repeats, "control": asked.controls, "drill": 1}
@@ -347,7 +348,7 @@ def main() -> None:
             keep(kill=killed)
     told, killed_harnesses = kept()
     if any(each.records for each in told):
-        PAGE.write_text(page(told, killed_harnesses))
+        PAGE.write_text(page(told, killed_harnesses, asked.note))
         print(f"wrote {PAGE}")
     wrong = [each.case.name for each in told if asked.only in each.case.name and each.right() < len(each.records)]
     if wrong:
