@@ -80,7 +80,8 @@ base_inputs() { echo $SUITE; }
 base_make() {
   local sources
   mapfile -t sources < <(grep -lE "^(deb .* $SUITE main|Suites:(.* )?$SUITE\b)" /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null)
-  mmdebstrap --quiet --variant=essential --include=python3,libstdc++6 --dpkgopt='path-exclude=/usr/share/man/*' \
+  mmdebstrap --quiet --variant=essential --include=python3,libstdc++6 --aptopt='Acquire::Retries "8"' \
+    --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     $SUITE "$1/root" "${sources[@]}"
   tar --create --file "$1/layer.tar" --directory "$1/root" --sort=name --numeric-owner .
