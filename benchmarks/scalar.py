@@ -98,6 +98,9 @@ class _Replication:
         if self.segments:
             self.segments.append((self.clock.now_us, now, self.segments[-1][2], regime))
 
+    def empty(self, revisions: tuple[int, ...]) -> None:
+        raise NotImplementedError("router.noEndpoints: uncounted is not in this benchmark")
+
     def measure(self, query: Query, reply: Reply) -> None:
         now = self.clock.now_us
         at = now + self.model.query_us

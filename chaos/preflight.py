@@ -41,23 +41,35 @@ _REPLICA_MIB: Final = 60.0  #: of one replica without a leak, shared pages count
 
 
 def refused(
-    scenario: Scenario, faults: Sequence[FaultPlan], *, router: str = "Envoy", most: int = MOST_REPLICAS
+    scenario: Scenario,
+    faults: Sequence[FaultPlan],
+    *,
+    router: str = "Envoy",
+    no_endpoints: Sequence[str] = ("fail",),
+    most: int = MOST_REPLICAS,
 ) -> list[str]:
     """Fields of a scenario that no real world can do, each by its name in the file.
 
     Args:
         router: its name.
+        no_endpoints: the values of `router.noEndpoints` that it can be said to do.
         most: pods of both revisions together.
     """
-    return list(_refused(scenario, faults, router, most))
+    found = list(_refused(scenario, faults, router, most))
+    asked = scenario.router.no_endpoints
+    if asked not in no_endpoints:
+        counted = "" if "uncounted" in no_endpoints else " and counts it"
+        found.append(
+            f"router.noEndpoints: {router} answers 503 where a revision has no endpoint{counted}; "
+            f"expected {' or '.join(no_endpoints)}, got {asked}"
+        )
+    return found
 
 
 def _refused(scenario: Scenario, faults: Sequence[FaultPlan], name: str, most: int) -> Iterator[str]:
     router, metrics, users = scenario.router, scenario.metrics, scenario.users
     if router.connection_life_seconds > 0:
         yield f"router.connectionLife: {name} routes each request by itself, so that no connection outlives a switch"
-    if router.no_endpoints == "fallback":
-        yield f"router.noEndpoints: {name} answers 503 where a revision has no endpoint; expected fail, got fallback"
     if users is not None and users.routing == "sticky":
         yield "users.routing: this router does not keep users on a revision; expected random, got sticky"
     if scenario.release.first:

@@ -135,10 +135,11 @@ class Router(Model):
     connection_life_seconds: Duration = Field(
         0.0, alias="connectionLife", description="mean life of connections that outlive a switch; 0 = none do"
     )
-    no_endpoints: Literal["fail", "fallback"] = Field(
+    no_endpoints: Literal["fail", "uncounted", "fallback"] = Field(
         "fail",
         alias="noEndpoints",
-        description="fail: 503, as Envoy; fallback: to the other revision, as ingress-nginx",
+        description="fail: 503, as Envoy; uncounted: 503 that no series of the revision counts, as Traefik; "
+        "fallback: to the other revision, as ingress-nginx",
     )
 
 

@@ -98,6 +98,7 @@ class Model:
     lag_us: int  #: from a scrape until a query sees it
     even: bool  #: every scrape comes in time and succeeds
     targets: tuple[bool, bool]  #: which revisions the faults sit in: (stable, canary)
+    uncounted: bool  #: what finds no endpoint fails, and no series of its revision shows it
 
     @property
     def per_pod_measures(self) -> bool:
@@ -151,6 +152,7 @@ def compile_model(scenario: Scenario, reads: tuple[Ask, ...], *, routed: bool | 
             any(fault.on in ("stable", "both") for fault in scenario.faults),
             any(fault.on in ("canary", "both") for fault in scenario.faults),
         ),
+        uncounted=scenario.router.no_endpoints == "uncounted",
     )
 
 

@@ -26,6 +26,7 @@ _STREAMS: Final = {
     "traffic": 6,
     "scrapes": 7,
     "uids": 8,
+    "uncounted": 9,
 }
 
 

@@ -35,7 +35,8 @@ class Journal:
 class CountTape:
     """Counts of every scrape interval of some replications of one chunk.
 
-    `counts[row][k]` has the shape [V, G, 1 + C]; k = -1 is what follows the last scrape that was read.
+    `counts[row][k]` has the shape of a `sim.engines.batch.Source`, without A; k = -1 is what follows the last scrape
+    that was read.
     """
 
     root: int

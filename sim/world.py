@@ -57,6 +57,10 @@ class DataPlane(Protocol):
         """A fault began: from now on responses are counted in this regime, with these latency laws."""
         ...
 
+    def empty(self, revisions: tuple[int, ...]) -> None:
+        """From now on these revisions have no endpoint; told only where that is not counted, before the new `flow`."""
+        ...
+
     def measure(self, query: Ask, reply: Reply) -> None:
         """Answer a query later, through `reply`."""
         ...
@@ -111,6 +115,8 @@ class SimulatedCluster:
         self._approvals = 0
         self._waiters: list[Waiter] = []
         self._flow: Flow | None = None
+        self._uncounted = model.uncounted
+        self._empty: tuple[int, ...] = ()  #: revisions without an endpoint, kept where nothing counts for them
         self._log = log
         self.pods = Pods(model, draws, place, clock, self)
         self.router = Router(model, self.pods, clock, self.traffic_changed)
@@ -285,6 +291,8 @@ class SimulatedCluster:
             self.leaks.shares_changed(stable, canary)  # also when pods share an unchanged flow anew
         if self.pods.watcher is not None:
             self.pods.watcher.traffic(stable, canary)
+        if self._uncounted:
+            self._tell_empty()  # a dead pod that leaves the endpoints changes no flow
         if flow == self._flow:
             return
         self._flow = flow
@@ -293,6 +301,12 @@ class SimulatedCluster:
             self.note("traffic", "router", canary_share=canary, stable_fails=flow[1], canary_fails=flow[3])
         if not self.router.routed and self.router.on_weight is not None:
             self.router.on_weight(canary)  # without a router the share of the pods is the weight
+
+    def _tell_empty(self) -> None:
+        empty = tuple(revision for revision in (STABLE, CANARY) if not self.pods.serving[revision])
+        if empty != self._empty:
+            self._empty = empty
+            self.plane.empty(empty)
 
     def _failing(self, revision: int) -> float:
         pods = self.pods

@@ -65,7 +65,7 @@ def there(
     if outside is None and not problems and any(isinstance(each.fault, NodeFault) for each in faults):
         problems.append("nothing here puts faults into pods from outside: install Chaos Mesh (`rolloutlab doctor`)")
     most = MOST_PODS if native else MOST_PODS_ELSEWHERE
-    refused = preflight.refused(scenario, faults, router="the gateway", most=most)
+    refused = preflight.refused(scenario, faults, router="the gateway", no_endpoints=("fail", "uncounted"), most=most)
     return Where(
         refused=(*refused, *_refused(faults, by_router=by_router), *_probes(scenario)),
         problems=tuple(dict.fromkeys(problems)),
@@ -166,7 +166,7 @@ def _labels(scenario: Scenario, settings: ClusterSettings, *, routed: bool, coun
     if routed:
         lag = duration_text(scenario.router.lag_seconds)
         yield f"router.lag: the Gateway takes what it takes instead of {lag}"
-        if counted and scenario.metrics.source == "router":
+        if counted and scenario.metrics.source == "router" and scenario.router.no_endpoints != "uncounted":
             yield _UNCOUNTED
     else:
         yield "no Gateway: weights are kept by the number of pods, blue-green by the selector of a Service"

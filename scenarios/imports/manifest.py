@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from scenarios.errors import Place, ScenarioError, ScenarioErrors, dotted, unknown
 from scenarios.imports.argo import read_rollout
@@ -65,8 +65,11 @@ def import_manifest(
         raise ScenarioErrors([error]) from None
 
 
-#: ingress-nginx drops a canary backend without endpoints and serves the main one (its controller's own code)
-_NGINX = ("spec", "strategy", "canary", "trafficRouting", "nginx")
+#: what routers do with requests for a revision without endpoints, where it is not to fail and be counted. ingress-nginx
+#: drops a canary backend without endpoints and serves the main one (its controller's own code); Traefik 3.7 answers 503
+#: and counts it under no Service (measured, docs/limits.md)
+_NO_ENDPOINTS: Final = {"nginx": "fallback", "traefik": "uncounted"}
+_ROUTING = ("spec", "strategy", "canary", "trafficRouting")
 
 
 def _import(
@@ -89,8 +92,9 @@ def _import(
         notes.errors += unused(bind, library.used, library.names, places)
     notes.finish()
     patch = {"service": {**({"name": main.name} if main.name else {}), **facts}}
-    if main.kind == "Rollout" and root.node.nearest(_NGINX)[1] == len(_NGINX):
-        patch["router"] = {"noEndpoints": "fallback"}
+    no_endpoints = _no_endpoints(root.node) if main.kind == "Rollout" else None
+    if no_endpoints is not None:
+        patch["router"] = {"noEndpoints": no_endpoints}
     services = _services(root.node)
     if len(services) == 2:
         patch["metrics"] = {"services": services}
@@ -107,6 +111,14 @@ def _import(
         names=frozenset(library.names),
         queries=library.queries,
     )
+
+
+def _no_endpoints(rollout: Node) -> str | None:
+    """What the router of a canary does where a revision has no endpoint; None where it is as the schema's default."""
+    for router, what in _NO_ENDPOINTS.items():
+        if rollout.nearest((*_ROUTING, router))[1] == len(_ROUTING) + 1:
+            return what
+    return None
 
 
 def _services(rollout: Node) -> dict[str, str]:

@@ -24,13 +24,16 @@ from sim.rows import Ends, Rows, finish
 from sim.scrape import Store
 from sim.seeds import CHUNK, stream
 from sim.traffic import Arrivals
+from sim.uncounted import of_router, of_users
 from sim.world import SimulatedCluster
 from strategies.drive import Recorder, Reply, Runtime
 from strategies.effects import Ask, Measured, Strategy
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 #: counts of an interval instead of drawn ones: (rows [A], scrape k or -1 for the end) -> [A, V, G, 1 + C], or
-#: [A, V, 1 + P, G, 1 + C] where pods are counted one by one (place 0: what no pod tells of)
+#: [A, V, 1 + P, G, 1 + C] where pods are counted one by one (place 0: what no pod tells of); one column more where
+#: the router does not count all (`sim.uncounted`)
 Source = Callable[[IntArray, int, Any], IntArray]
 TAIL: Final = -1
 
@@ -57,6 +60,7 @@ class Chunk:
         draws = self.draws = ChunkDraws(model, root, chunk)
         self.rng = stream(root, chunk, "counts")
         self.finish_rng = stream(root, chunk, "finish")
+        self.uncounted_rng = stream(root, chunk, "uncounted")
         self.plane = Plane(model, CHUNK, draws.offset_seconds)
         self.board = Board(CHUNK, model.regimes, model.release.replicas) if model.asked.per_pod else None
         self.store = Store(model, CHUNK, self.board)
@@ -182,27 +186,38 @@ class Chunk:
         born[of_late] = np.where(exists, np.minimum(born[of_late], k), born[of_late])
 
     def _counts(self, rows: IntArray, time_us: IntArray, k: int) -> IntArray:
-        """Counts of an interval, which `ends` and the pods' ring see on the way; shape [A, V, G, 1 + C]."""
+        """What the router counts of an interval, shape [A, V, G, 1 + C]; `ends` and the pods' ring see the rest."""
         exposure = self.plane.collect(rows, time_us)
         board = self.board
         if board is not None:
             of_pods = board.collect(rows, self.plane.seen[rows])
             counts = (
-                self.plane.draw_pods(rows, of_pods, self.rng)
-                if self.source is None
-                else fitted(self.source(rows, k, of_pods), board.pods)
+                self._drawn(rows, of_pods) if self.source is None else fitted(self.source(rows, k, of_pods), board.pods)
             )
         elif self.source is None:
-            counts = self.plane.draw(rows, exposure, self.rng)
+            counts = self._drawn(rows, exposure)
         else:
             counts = self.source(rows, k, exposure)
         if self.tap is not None:
             self.tap(rows, k, counts)
         if board is not None:
-            self._put_pods(rows, time_us, k, counts)
+            self._put_pods(rows, time_us, k, of_users(self.model, counts))
             counts = counts.sum(axis=2)
-        self.ends.interval(rows, time_us, counts)
-        return counts
+        self.ends.interval(rows, time_us, of_users(self.model, counts))
+        return of_router(self.model, counts)
+
+    def _drawn(self, rows: IntArray, exposure: FloatArray) -> IntArray:
+        """Counts drawn from exposure [A, V, G, 2], or [A, V, 1 + P, G, 2] pod by pod."""
+        by_pod = self.board is not None
+        counts = (self.plane.draw_pods if by_pod else self.plane.draw)(rows, exposure, self.rng)
+        if not self.model.uncounted:
+            return counts
+        nobody = (slice(None), slice(None), 0) if by_pod else ()  # where there is no endpoint there is no pod to tell
+        wide = np.concatenate([counts, np.zeros((*counts.shape[:-1], 1), dtype=np.int64)], axis=-1)
+        wide[(*nobody, ..., -1)] = self.plane.split(
+            rows, exposure[(*nobody, ..., 0)], counts[(*nobody, ..., 0)], self.uncounted_rng
+        )
+        return wide
 
     def _put_pods(self, rows: IntArray, time_us: IntArray, k: int, counts: IntArray) -> None:
         ring = self.store.pods

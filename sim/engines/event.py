@@ -34,7 +34,7 @@ from strategies.effects import Ask, Strategy
 
 IntArray = NDArray[np.int64]
 #: counts [V, G, 1 + C] (or [V, 1 + P, G, 1 + C], pod by pod) of scrape k, or of what follows the last scrape (k = -1),
-#: instead of requests
+#: instead of requests; one column more where the router does not count all (`sim.uncounted`)
 Source = Callable[[int], IntArray]
 BLOCK: Final = 4096  #: random numbers drawn at a time
 
@@ -131,14 +131,16 @@ class Requests:
     """The data plane of one replication: every request a process, counted when it is answered.
 
     Attributes worth reading: `counts[revision][pod][regime]` (responses since the last scrape: failed, then by latency
-    class; pod 0 stands for those that no pod tells of, or for all where pods are not counted), `segments` (as of the
-    batch engine), `first_us` (the first bad response of a revision with a fault in a regime with a fault, -1 before),
-    `last_us` (the last response of each revision).
+    class, and at last the failed ones that no series counts, where there are such; pod 0 stands for those that no pod
+    tells of, or for all where pods are not counted), `segments` (as of the batch engine), `first_us` (the first bad
+    response of a revision with a fault in a regime with a fault, -1 before), `last_us` (the last response of each
+    revision).
     """
 
     def __init__(self, model: Model, clock: SimpyClock, arrivals: Arrivals, rng: np.random.Generator) -> None:
         classes = len(model.buckets_seconds)
         self.model, self.clock, self.arrivals, self.rng = model, clock, arrivals, rng
+        self._columns = 1 + classes + model.uncounted
         self.counts = [[self._cells()] for _ in range(2)]
         self.classes = np.zeros((2, model.regimes, classes))
         self.segments: list[Segment] = []
@@ -177,6 +179,9 @@ class Requests:
             self.segments.append((now, self.arrivals.at_us(now), self.segments[-1][2], regime))
             self._read_delays()
 
+    def empty(self, revisions: tuple[int, ...]) -> None:
+        """See `DataPlane`; each request sees by itself whether there is a pod."""
+
     def measure(self, query: Ask, reply: Reply) -> None:
         """See `DataPlane`."""
         self.ask(query, reply)
@@ -194,7 +199,7 @@ class Requests:
     # -- what the run asks ----------------------------------------------------------------------------------------
 
     def count(self, k: int, now_us: int) -> IntArray:
-        """Responses since the last call; shape [V, G, 1 + C], or [V, 1 + P, G, 1 + C] pod by pod."""
+        """Responses since the last call, a `Source`: shape [V, G, 1 + C], or [V, 1 + P, G, 1 + C] pod by pod."""
         fresh, self.counts = self.counts, [[self._cells() for _ in pods] for pods in self.counts]
         if not self._per_pod:
             return np.array([pods[0] for pods in fresh])
@@ -239,7 +244,9 @@ class Requests:
         regime = self._regime
         pods = world.pods.in_service[revision]
         if not pods:
-            self._bad(revision, regime, self.counts[revision][0][regime], 0)
+            cell = self.counts[revision][0][regime]
+            cell[-1] += self.model.uncounted
+            self._bad(revision, regime, cell, 0)
             return
         pod = pods[int(where * len(pods))]
         if world.shared_pool_empty or pod.dead or pod.exhausted:
@@ -278,8 +285,8 @@ class Requests:
             self.last_us[revision] = now
 
     def _cells(self) -> list[list[int]]:
-        """Counts of one pod: [regime][failed, then by latency class]."""
-        return [[0] * (1 + len(self.model.buckets_seconds)) for _ in range(self.model.regimes)]
+        """Counts of one pod: [regime][failed, then by latency class, then failed ones that no series counts]."""
+        return [[0] * self._columns for _ in range(self.model.regimes)]
 
     def _cell(self, pod: Pod, regime: int, *, lives: bool) -> list[int]:
         """Where an answer is counted: at its pod, where pods are counted and the process that was asked still lives."""

@@ -2,7 +2,9 @@
 
 Between two control events everything is constant but the rate of traffic, whose integral is Lambda. So requests are
 drawn, not walked: the exposure of an interval is the integral of rate x share x P(outcome), and independent Poisson
-counts with these means are exact (thinning). Axes: R replications, V revisions, G regimes, C latency classes.
+counts with these means are exact (thinning). Where the router does not count what finds no endpoint, that part of the
+failed exposure is kept beside it, and each failed count is split by it (thinning again). Axes: R replications, V
+revisions, G regimes, C latency classes.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ class Plane:
         self.seen = np.zeros(replications)  #: Lambda up to which exposure is counted
         self.classes = np.zeros((replications, 2, regimes, classes))  #: P(latency class | succeeded)
         self.total = np.zeros((replications, 2, regimes, 2))  #: exposure of the whole run
+        self.empty = np.zeros((replications, 2))  #: 1 where a revision has no endpoint and nothing counts for it
+        self.uncounted = np.zeros((replications, 2, regimes))  #: of the failed exposure since the last scrape
         self.offset = np.asarray(offsets_seconds)
         self.base = model.law.at(self.offset)
         self.views = (_flat(self.exposure), _flat(self.rate), _flat(self.seen))
@@ -54,6 +58,8 @@ class Plane:
         self.seen[at] = now
         exposure = self.exposure[at].copy() if isinstance(at, slice) else self.exposure[at]
         fresh = passed[:, None, None] * self.rate[at]
+        if self.model.uncounted:
+            self.uncounted[rows, :, self.regime[rows]] += fresh[..., 0] * self.empty[rows]
         if exposure.shape[2] == 1:
             exposure[:, :, 0] += fresh
         else:
@@ -61,6 +67,21 @@ class Plane:
         self.exposure[at] = 0.0
         self.total[at] += exposure
         return exposure
+
+    def split(self, rows: IntArray, exposure: FloatArray, failed: IntArray, rng: np.random.Generator) -> IntArray:
+        """How many of the failed requests no series counts; what is collected of them is set back to 0.
+
+        Args:
+            rows: shape [A], in order, after `collect`.
+            exposure: shape [A, V, G], that of the failed requests.
+            failed: shape [A, V, G], drawn from it.
+        """
+        uncounted = self.uncounted[rows]
+        self.uncounted[rows] = 0.0
+        found = np.zeros_like(failed)
+        some = (uncounted > 0) & (failed > 0)
+        found[some] = rng.binomial(failed[some], np.minimum(uncounted[some] / exposure[some], 1.0))
+        return found
 
     def draw(self, rows: IntArray, exposure: FloatArray, rng: np.random.Generator) -> IntArray:
         """Counts of an interval; shape [A, V, G, 1 + C]: failed, then successful by latency class."""
@@ -93,13 +114,17 @@ def _flat(array: FloatArray) -> memoryview[float]:
 class Lane:
     """The data plane of one replication inside a chunk's `Plane`."""
 
-    __slots__ = ("_at_us", "_clock", "_exposure", "_plane", "_rate", "_regime", "_regimes", "_row", "_seen", "segments")
+    __slots__ = (
+        "_at_us", "_clock", "_empty", "_exposure", "_plane", "_rate", "_regime", "_regimes", "_row", "_seen",
+        "segments",
+    )  # fmt: skip
 
     def __init__(self, plane: Plane, row: int, clock: Heap, arrivals: Arrivals) -> None:
         self._plane, self._row, self._clock = plane, row, clock
         self._at_us: Callable[[int], float] = arrivals.at_us
         self._exposure, self._rate, self._seen = plane.views
         self._regime = 0
+        self._empty: tuple[int, ...] = ()
         self._regimes = plane.model.regimes
         self.segments: list[Segment] = []
 
@@ -116,6 +141,8 @@ class Lane:
             exposure[stable + 1] += passed * rate[at + 1]
             exposure[canary] += passed * rate[at + 2]
             exposure[canary + 1] += passed * rate[at + 3]
+            for revision in self._empty:
+                self._plane.uncounted[row, revision, self._regime] += passed * rate[at + 2 * revision]
             self._seen[row] = now
         return now
 
@@ -139,6 +166,12 @@ class Lane:
         self._plane.classes[self._row, 1, regime] = slow[1]
         if self.segments:
             self.segments.append((self._clock.now_us, now, self.segments[-1][2], regime))
+
+    def empty(self, revisions: tuple[int, ...]) -> None:
+        """See `DataPlane`."""
+        self._advance()
+        self._empty = revisions
+        self._plane.empty[self._row] = [revision in revisions for revision in (0, 1)]
 
     def measure(self, query: Ask, reply: Reply) -> None:
         """See `DataPlane`; the replication stands still until the whole chunk is answered."""

@@ -17,14 +17,16 @@ from sim.pods import Pod
 from sim.rows import Ends, Rows, assemble
 from sim.scrape import Store
 from sim.traffic import Arrivals
+from sim.uncounted import of_router, of_users
 from sim.world import DataPlane, SimulatedCluster
 from strategies.drive import Recorder, Reply, Runtime
 from strategies.effects import Ask, Measured, Strategy
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-#: counts [V, G, 1 + C] since the last call, or [V, 1 + P, G, 1 + C] where pods are counted one by one: (scrape k, or
-#: -1 after the last one; microseconds) -> counts
+#: counts [V, G, 1 + C] since the last call, or [V, 1 + P, G, 1 + C] where pods are counted one by one, with one column
+#: more where the router does not count all (`sim.uncounted`): (scrape k, or -1 after the last one; microseconds) ->
+#: counts
 Count = Callable[[int, int], IntArray]
 Tap = Callable[[int, IntArray], None]
 Log = Callable[[int, str, str, dict[str, Any]], None]
@@ -147,10 +149,10 @@ class Single:
         if self.tap is not None:
             self.tap(k, counts)
         if self.board is not None:
-            self._put_pods(k, now_us, fitted(counts[None], self.board.pods))
+            self._put_pods(k, now_us, fitted(of_users(self.model, counts)[None], self.board.pods))
             counts = counts.sum(axis=1)
-        self.total += counts.sum(axis=1)
-        self.ends.interval(ROW, np.array([now_us]), counts[None])
+        self.total += of_router(self.model, counts).sum(axis=1)
+        self.ends.interval(ROW, np.array([now_us]), of_users(self.model, counts)[None])
 
     def _put_pods(self, k: int, now_us: int, counts: IntArray) -> None:
         ring, watcher = self.store.pods, self.world.pods.watcher

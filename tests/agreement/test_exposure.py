@@ -88,7 +88,7 @@ def assert_conserved(chunk: Chunk) -> None:
             "kind": st.sampled_from(["weighted", "pods"]),
             "lag": st.sampled_from(["0s", "1s", "20s"]),
             "connectionLife": st.sampled_from(["0s", "30s"]),
-            "noEndpoints": st.sampled_from(["fail", "fallback"]),
+            "noEndpoints": st.sampled_from(["fail", "uncounted", "fallback"]),
         }
     ),
     replicas=st.integers(1, 6),

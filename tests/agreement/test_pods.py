@@ -90,6 +90,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "crash": {"faults": [{"kind": "crash_loop", "after": "40s"}]},
     "leak": {"faults": [{"kind": "memory_leak", "mibPerRequest": 1.0}, {"kind": "pool_leak", "perRequest": "1%", "on": "stable"}]},
     "by the minute": {"faults": [{"kind": "memory_leak", "mibPerMinute": 90, "from": "2m"}]},
+    "uncounted": {"faults": [{"kind": "crash_loop", "after": "40s"}], "router": {"noEndpoints": "uncounted"}},
     "shared pool": {"faults": [{"kind": "pool_leak", "perRequest": "5%", "scope": "shared"}]},
     "uneven": {"metrics": {"jitter": "4s", "missed": "20%", "lag": "9s", "births": {"codes": "first_event"}}},
     "outage": {"metrics": {"source": "pods", "outage": {"from": "3m", "for": "2m"}}, "router": {"kind": "pods"}},
@@ -128,7 +129,7 @@ def test_requests_are_conserved(world: str) -> None:
 
     def source(rows: NDArray[np.int64], k: int, exposure: Any) -> NDArray[np.int64]:
         pods[rows] += exposure.sum(axis=2)
-        return np.zeros((*exposure.shape[:4], 1 + len(model.buckets_seconds)), dtype=np.int64)
+        return np.zeros((*exposure.shape[:4], 1 + len(model.buckets_seconds) + model.uncounted), dtype=np.int64)
 
     chunk = Chunk(model, Strategy("rolling", rolling, (BY_POD,)), 5, 0, replications=8, source=source)
     chunk.run()

@@ -104,13 +104,15 @@ STRATEGIES = [
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
-@pytest.mark.parametrize("faults", BAD)
-def test_strategies_of_the_product(strategy: Strategy, faults: str) -> None:
+@pytest.mark.parametrize(
+    ("faults", "no_endpoints"), [*((name, "fail") for name in BAD), ("crash", "uncounted"), ("leak", "uncounted")]
+)
+def test_strategies_of_the_product(strategy: Strategy, faults: str, no_endpoints: str) -> None:
     question = scenario(
         faults=BAD[faults],
         horizon="15m",
         users={"count": 1000},
-        router={"connectionLife": "20s"},
+        router={"connectionLife": "20s", "noEndpoints": no_endpoints},
         people={"approval": "1m"},
     )
     assert_replays(compile_model(question, strategy.reads), strategy, replications=4, seed=11)

@@ -100,9 +100,9 @@ def test_connections_that_stay(life: float, old: float, new: float) -> None:
             assert abs(share - curve) <= abs(curve - new) * 0.13
 
 
-@pytest.mark.parametrize("policy", ["fail", "fallback"])
+@pytest.mark.parametrize("policy", ["fail", "uncounted", "fallback"])
 def test_a_weight_without_pods_behind_it(policy: str) -> None:
-    """fail: its share is answered 503 by the router; fallback: the other revision answers."""
+    """fail, uncounted: its share is answered 503 by the router; fallback: the other revision answers."""
 
     def program(release: Release) -> Program:
         yield SetWeight(0.3)

@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos import preflight, rates
+from chaos.cluster.preflight import _labels, there
+from chaos.cluster.settings import ClusterSettings
 from chaos.faults import ProcessFault, planned
 from chaos.guards import Limits
 from chaos.journal import JournalError
@@ -44,6 +46,7 @@ def refusals(**more: Any) -> list[str]:
     [
         ({"router": {"connectionLife": "60s"}}, "router.connectionLife"),
         ({"router": {"noEndpoints": "fallback"}}, "router.noEndpoints"),
+        ({"router": {"noEndpoints": "uncounted"}}, "router.noEndpoints: Envoy answers 503"),
         ({"users": {"count": 10, "routing": "sticky"}}, "users.routing"),
         ({"release": {"first": True}}, "release.first"),
         ({"metrics": {"jitter": "1s"}}, "metrics.jitter"),
@@ -65,6 +68,23 @@ def test_a_field_that_this_world_cannot_do_is_refused_by_name(more: dict[str, An
 def test_what_it_can_do_is_not_refused() -> None:
     assert refusals() == []
     assert refusals(faults=[{"kind": "added_latency", "add": "1s", "on": on} for on in ("canary", "stable")]) == []
+
+
+@pytest.mark.parametrize(("value", "refused"), [("fail", 0), ("uncounted", 0), ("fallback", 1)])
+def test_a_gateway_may_count_nothing_for_a_revision_without_endpoints(value: str, refused: int, tmp_path: Path) -> None:
+    """What is refused is known without the cluster, which is not there."""
+    asked = scenario(router={"noEndpoints": value})
+    settings = ClusterSettings(kubeconfig=str(tmp_path / "none.yaml"))
+    found = there(asked, planned(asked, severity=1.0, bad=True), settings, state=tmp_path, by_router=False)
+    assert found.problems
+    assert [line.split(":")[0] for line in found.refused] == ["router.noEndpoints"] * refused
+    assert all("expected fail or uncounted, got fallback" in line for line in found.refused)
+
+
+def test_that_traefik_does_not_count_is_said_where_the_scenario_says_otherwise() -> None:
+    for value, told in (("fail", True), ("uncounted", False)):
+        lines = _labels(scenario(router={"noEndpoints": value}), ClusterSettings(), routed=True, counted=True)
+        assert any(line.startswith("metrics.source: Traefik") for line in lines) is told
 
 
 def test_a_speed_is_chosen_or_refused() -> None:

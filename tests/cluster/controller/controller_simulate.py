@@ -32,6 +32,9 @@ class _Still:
     def regime(self, regime: int, slow: Any) -> None:
         pass
 
+    def empty(self, revisions: Any) -> None:
+        pass
+
     def measure(self, query: Any, reply: Any) -> None:
         raise AssertionError("nothing is measured")
 

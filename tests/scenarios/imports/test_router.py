@@ -24,6 +24,14 @@ def test_ingress_nginx_falls_back_to_the_stable_pods(tmp_path: Path) -> None:
     assert any(line.startswith("router.noEndpoints = fallback") for line in imported.assumed)  # type: ignore[attr-defined]
 
 
+def test_traefik_does_not_count_what_it_cannot_deliver(tmp_path: Path) -> None:
+    text = (MANIFESTS / "checkout-rollout.yaml").read_text(encoding="utf-8")
+    text = text.replace("nginx:\n          stableIngress: checkout", "traefik: {weightedTraefikServiceName: checkout}")
+    imported = _imported(text, tmp_path)
+    assert imported.patch["router"] == {"noEndpoints": "uncounted"}  # type: ignore[attr-defined]
+    assert any(line.startswith("router.noEndpoints = uncounted") for line in imported.assumed)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("router", ["istio: {virtualService: {name: checkout}}", "plugins: {some/router: {}}"])
 def test_other_routers_answer_503(tmp_path: Path, router: str) -> None:
     text = (MANIFESTS / "checkout-rollout.yaml").read_text(encoding="utf-8")
