@@ -130,9 +130,10 @@ digest() { (cd "$1" && sha256sum layer.tar >layer.tar.sha256); }
 
 # Every node begins with links into it, which takes a moment, where an import takes seconds and disk.
 store_inputs() { store_of base wheels; }
-store_make() { unpack "$1" app; }
+store_make() { layers base wheels; unpack "$1" app; }
 runner_store_inputs() { store_of base wheels runner_wheels; }
-runner_store_make() { unpack "$1" app runner; }
+runner_store_make() { layers base wheels runner_wheels; unpack "$1" app runner; }
+layers() { "$0" "$@" >/dev/null; } # made before: mmdebstrap fails where images are unpacked
 
 store_of() {
   local layer
@@ -157,7 +158,7 @@ PARTS=(kube crds argo traefik queue base wheels source store runner_wheels runne
 part() { # NAME: its folder
   local recipe helper hash
   recipe=$(declare -f "$1_make")
-  for helper in unpack image_source image_wheels install_wheels own_layer digest; do # each before those that it calls
+  for helper in layers unpack image_source image_wheels install_wheels own_layer digest; do # each before those that it calls
     [[ $recipe != *" $helper "* ]] || recipe+=$(declare -f $helper)
   done
   hash=$({ echo "$recipe"; "$1_inputs"; } | sha256sum)
