@@ -78,12 +78,18 @@ install_wheels() { # FOLDER REQUIREMENTS [PIP OPTION...]
 # The image's base: the sources of this machine where they are those of the suite, else mmdebstrap's own.
 base_inputs() { echo $SUITE; }
 base_make() {
-  local sources
+  local sources fd
   mapfile -t sources < <(grep -lE "^(deb .* $SUITE main|Suites:(.* )?$SUITE\b)" /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null)
-  mmdebstrap --quiet --variant=essential --include=python3,libstdc++6 --aptopt='Acquire::Retries "8"' \
-    --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-    $SUITE "$1/root" "${sources[@]}"
+  ( # its hooks are run by dash, which knows file descriptors of one digit only: those of locks would take them up
+    for fd in /proc/$BASHPID/fd/*; do
+      fd=${fd##*/}
+      ((fd < 3 || fd == 255)) || exec {fd}>&- # 255 is bash's own, of this file
+    done
+    mmdebstrap --quiet --variant=essential --include=python3,libstdc++6 --aptopt='Acquire::Retries "8"' \
+      --dpkgopt='path-exclude=/usr/share/man/*' \
+      --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+      $SUITE "$1/root" "${sources[@]}"
+  )
   tar --create --file "$1/layer.tar" --directory "$1/root" --sort=name --numeric-owner .
   digest "$1"
 }
@@ -130,10 +136,9 @@ digest() { (cd "$1" && sha256sum layer.tar >layer.tar.sha256); }
 
 # Every node begins with links into it, which takes a moment, where an import takes seconds and disk.
 store_inputs() { store_of base wheels; }
-store_make() { layers base wheels; unpack "$1" app; }
+store_make() { unpack "$1" app; }
 runner_store_inputs() { store_of base wheels runner_wheels; }
-runner_store_make() { layers base wheels runner_wheels; unpack "$1" app runner; }
-layers() { "$0" "$@" >/dev/null; } # made before: mmdebstrap fails where images are unpacked
+runner_store_make() { unpack "$1" app runner; }
 
 store_of() {
   local layer
@@ -158,7 +163,7 @@ PARTS=(kube crds argo traefik queue base wheels source store runner_wheels runne
 part() { # NAME: its folder
   local recipe helper hash
   recipe=$(declare -f "$1_make")
-  for helper in layers unpack image_source image_wheels install_wheels own_layer digest; do # each before those that it calls
+  for helper in unpack image_source image_wheels install_wheels own_layer digest; do # each before those that it calls
     [[ $recipe != *" $helper "* ]] || recipe+=$(declare -f $helper)
   done
   hash=$({ echo "$recipe"; "$1_inputs"; } | sha256sum)
