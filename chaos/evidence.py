@@ -7,7 +7,7 @@ when it failed or took longer than the objective allows; its latency counts from
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -151,6 +151,15 @@ class Bin:
     counts: tuple[Counts, ...]
     p50: dict[str, float | None]  #: median latency in real seconds, by revision
     p99: dict[str, float | None]
+
+
+def summary(records: Records, slo_seconds: float) -> dict[str, dict[str, Any]]:
+    """Counts by revision, `all` for every request; `p99_seconds` is real time, None where nobody answered."""
+    found = {each.revision or "all": asdict(each) for each in counts(records, slo_seconds)}
+    for name, told in found.items():
+        ours = records if name == "all" else records[records["revision"] == REVISIONS.index(name)]
+        told["p99_seconds"] = _quantile(ours, 0.99)
+    return found
 
 
 def bins(records: Records, began: float, speed: float, *, width: float, slo_seconds: float) -> list[Bin]:

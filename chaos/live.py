@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -16,7 +15,7 @@ from chaos import facts, rebuild
 from chaos.clock import MICROSECONDS, LiveClock
 from chaos.drill import RUNNING, Command, Do, Drill, Phase
 from chaos.driver import LiveDriver
-from chaos.evidence import counts
+from chaos.evidence import summary
 from chaos.faulting import Faulting
 from chaos.faults import FaultPlan
 from chaos.gather import gathered
@@ -225,7 +224,7 @@ class LiveDrill:
             await asyncio.sleep(WATCH_SECONDS)
             fresh = self.tail.read()
             if len(fresh):
-                self._hearing.traffic({each.revision or "all": asdict(each) for each in counts(fresh, slo)})
+                self._hearing.traffic(summary(fresh, slo))
             await self._faults.ensure(tuple(self.drill.injected))
             now = time.monotonic()
             if settled(self.plan, self.drill, self.tail.all(), now):

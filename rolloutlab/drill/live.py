@@ -57,9 +57,9 @@ class State:
             case "weight_effective":
                 self.weight = float(one.facts.get("weight", 0.0))
             case "pod_ready":
-                self._pods(one.who).add(one.who)
+                self._pods(one).add(one.who)
             case "container_died" | "pod_deleted" | "pod_unready" | "pod_gone":
-                self._pods(one.who).discard(one.who)
+                self._pods(one).discard(one.who)
             case "traffic":
                 self.traffic.append((one.at_seconds, one.facts))
             case "look":
@@ -76,8 +76,9 @@ class State:
             self.last.append(step)
         return step
 
-    def _pods(self, name: str) -> set[str]:
-        return self.ready.setdefault(name.rpartition("-")[0], set())
+    def _pods(self, one: Happening) -> set[str]:
+        """Ready pods of its revision, which the name of a replica of this machine begins with."""
+        return self.ready.setdefault(str(one.facts.get("revision") or one.who.rpartition("-")[0]), set())
 
     def counts(self, revision: str) -> tuple[int, int, float | None]:
         """Requests, bad ones and the largest p99 (real seconds) of the last few seconds."""

@@ -292,6 +292,15 @@ def test_trouble_that_lasts_is_told_once(one: Planned) -> None:
     assert [line[23:].strip() for line in stream.getvalue().splitlines()] == ["sweep: it is away", "sweep: it is back"]
 
 
+def test_pods_of_a_cluster_are_counted_by_their_revision() -> None:
+    state = State()
+    for name, revision in (("shop-stable-7d9f-x2x4z", "stable"), ("shop-canary-6c5b-abcde", "canary")):
+        state.hear(happening("pod_ready", name, revision=revision))
+    assert {name: len(pods) for name, pods in state.ready.items()} == {"stable": 1, "canary": 1}
+    state.hear(happening("pod_gone", "shop-canary-6c5b-abcde", revision="canary"))
+    assert state.ready["canary"] == set()
+
+
 def test_the_state_is_what_was_heard() -> None:
     state = State()
     for each in STORY:

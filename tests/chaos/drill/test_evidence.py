@@ -19,6 +19,7 @@ from chaos.evidence import (
     counts,
     first_bad,
     last_response,
+    summary,
     together,
     users_met,
     within,
@@ -200,6 +201,14 @@ def test_silence_of_a_replica() -> None:
     assert not verified(hang, INJECTED, seen(log)).verified
     quiet = (log["pod"] == b"stable-1") & (log["done_us"] > 55e6) & (log["done_us"] < 80e6)
     assert verified(hang, INJECTED, seen(log[~quiet])).verified
+
+
+def test_a_summary_has_the_latency_of_each_revision() -> None:
+    rows = [(i / 10, 0.1 if i % 2 else 0.3, 200, STABLE if i % 2 else CANARY) for i in range(20)]
+    told = summary(records([*rows, (3.0, 5.0, 0, 0)]), SLO)
+    assert {name: each["requests"] for name, each in told.items()} == {"all": 21, "stable": 10, "canary": 10}
+    assert [told[name]["p99_seconds"] for name in ("stable", "canary", "all")] == pytest.approx([0.1, 0.3, 0.3])
+    assert summary(records([(3.0, 5.0, 0, 0)]), SLO)["all"]["p99_seconds"] is None
 
 
 def test_who_is_cut_off_before_it_has_answered_is_missed_by_the_router() -> None:
