@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from chaos.evidence import US, of_revision
 from chaos.load.log import Records
-from chaos.results import Happening, Lag
+from chaos.results import Happening, Lag, revision_told
 from strategies.effects import Revision
 
 FloatArray = NDArray[np.float64]
@@ -115,8 +115,7 @@ def _pods(happenings: Sequence[Happening], speed: float) -> list[_Pod]:
 
 
 def _revision(one: Happening) -> Revision:
-    told = one.facts.get("revision") or one.who.rpartition("-")[0]
-    return "canary" if told == "canary" else "stable"
+    return "canary" if revision_told(one.who, one.facts) == "canary" else "stable"
 
 
 def _heard(pod: _Pod) -> list[Lag]:

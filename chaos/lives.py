@@ -10,6 +10,7 @@ from chaos.clock import LiveClock
 from chaos.faults.verify import Life
 from chaos.metrics.scraper import Scraper
 from chaos.metrics.store import LiveStore
+from chaos.results import revision_told
 from strategies.metrics.series import NAME, Matcher
 
 
@@ -24,8 +25,7 @@ class Lives:
         """Hear what happened to a pod at a monotonic time; what is not about lives is ignored."""
         if kind == "container_started":
             self._end(pod)
-            revision = facts.get("revision") or pod.rpartition("-")[0]
-            self._open[pod] = Life(pod, revision, at, math.nan, math.nan)
+            self._open[pod] = Life(pod, revision_told(pod, facts), at, math.nan, math.nan)
         elif kind == "pod_ready" and pod in self._open and math.isnan(self._open[pod].ready):
             self._open[pod] = replace(self._open[pod], ready=at)
         elif kind == "container_died" and pod in self._open:

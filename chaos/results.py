@@ -47,6 +47,15 @@ class Happening:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def revision_told(who: str, facts: Mapping[str, Any]) -> str:
+    """The revision of a pod of which something is told; the name of a replica of this machine begins with it.
+
+    >>> revision_told("canary-0", {}), revision_told("shop-main-7d9f-x2x4z", {"revision": "canary"})
+    ('canary', 'canary')
+    """
+    return str(facts.get("revision") or who.rpartition("-")[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Lag:
     """One lag that a drill showed (`chaos.lags` says what each kind is); scenario seconds.

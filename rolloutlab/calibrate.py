@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rolloutlab.density import HALF_CHI_SQUARED, density, kernel_width
+from rolloutlab.density import FLOOR, HALF_CHI_SQUARED, density, kernel_width
 from rolloutlab.drill.record import Record
 from rolloutlab.lag_fits import ENDPOINTS, SHOWN_BY, Fitted
 from scenarios.errors import ScenarioError, unknown
@@ -201,7 +201,6 @@ _ROUNDS: Final = 4
 _CLOSE_SECONDS: Final = 0.02
 _ZOOMS: Final = 3
 _SHIFTS_TRIED: Final = 401
-_FLOOR: Final = 1e-4  #: of a density, in kernels: one wild value must not decide alone
 
 #: Fits a parameter by lags of its own, given what was fitted before; None when it has none, or too few were measured.
 ByLags = Callable[[str, Mapping[str, Any]], list[Fitted] | None]
@@ -302,7 +301,7 @@ def likeliest_shift(model: FloatArray, values: FloatArray) -> tuple[float, float
         gaps = (values[:, None] - shifts[None, :]).ravel()
         places = np.sort(model)
         weights = density(places, gaps, width).reshape(len(values), len(shifts))
-        told = np.log(weights + _FLOOR / width).sum(axis=0)
+        told = np.log(weights + FLOOR / width).sum(axis=0)
         middle = float(shifts[int(np.argmax(told))])
         near = shifts[told >= told.max() - HALF_CHI_SQUARED]
         low, high = float(near[0]), float(near[-1])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 HALF_CHI_SQUARED: Final = 1.92  #: 95 % of chi-squared with one degree, halved
+FLOOR: Final = 1e-4  #: of a density, in kernels: one wild value must not decide alone
 _MOST_BINS: Final = 100_000
 
 

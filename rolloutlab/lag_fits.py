@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from chaos.lags import KINDS
 from chaos.results import Lag
-from rolloutlab.density import HALF_CHI_SQUARED, density, kernel_width
+from rolloutlab.density import FLOOR, HALF_CHI_SQUARED, density, kernel_width
 from rolloutlab.drill.record import Record
 from rolloutlab.lag_model import disturbed, predicted
 from scenarios.schema import Scenario
@@ -57,7 +57,6 @@ assert tuple(MEANINGS) == KINDS
 _SEEN_SECONDS: Final = 0.02  #: real time within which a drill knows when something happened
 _RELIST_SECONDS: Final = 0.29  #: the same of a container's start: a kubelet looks once a second
 _LATE: Final = ("pull", "run", "start")  #: kinds that begin or end with that
-_FLOOR: Final = 1e-4  #: of a density, in kernels: one wild value must not decide alone
 _LEVEL: Final = 0.05  #: of a log-likelihood: what is so near to the best is as good
 _GRID: Final = 31
 _ZOOMS: Final = 4
@@ -262,7 +261,7 @@ def _told(scenario: Scenario, kind: str, there: Sequence[Lag], blur: float, seed
     """Logarithm of the likelihood of some lags."""
     model = predicted(scenario, kind, [lag.wait_seconds for lag in there], seed=seed)
     dense = density(np.sort(model), _values(there), max(kernel_width(model), blur))
-    return float(np.log(dense + _FLOOR / blur).sum())
+    return float(np.log(dense + FLOOR / blur).sum())
 
 
 def _blur(kind: str, drills: Sequence[Record]) -> float:

@@ -1,9 +1,10 @@
 """Every drill of a cluster, one after the other, and the page that tells of them (docs/explanation/drill-results.md).
 
-Usage: python scripts/cluster_drills.py [--only WORD] [--repeats N] [--controls N] [--kills N] [--write]
+Usage: python scripts/cluster_drills.py [--only WORD] [--repeats N] [--controls N] [--first-seed N] [--kills N] [--more]
 
 Each drill is the command that a user would type. A drill that was interrupted or refused is told as such. With --only,
-names that hold the word are run, and nothing is written unless --write is given.
+drills whose names hold the word are done, and no harness is killed; with --more the page tells of them beside what
+earlier runs measured.
 """
 
 from __future__ import annotations

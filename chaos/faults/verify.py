@@ -169,7 +169,8 @@ def _unreached(plan: FaultPlan, injected: Moment, seen: Seen) -> Effect:
     nobody.
     """
     records = seen.records
-    after, before = records["sent_us"] >= injected.hi * US, records["done_us"] < injected.lo * US
+    after = (records["sent_us"] >= injected.hi * US) & (records["sent_us"] < _end(plan, injected.lo, seen) * US)
+    before = records["done_us"] < injected.lo * US
     answered = sum(int((of_revision(records, revision) & after).sum()) for revision in plan.revisions)
     nobody = records["revision"] == 0
     counts = [(int((nobody & each).sum()), int(each.sum())) for each in (after, before)]
@@ -316,8 +317,13 @@ def _pool(plan: FaultPlan, seen: Seen) -> Effect:
     )
 
 
+def _end(plan: FaultPlan, since: float, seen: Seen) -> float:
+    """Until when a fault acted that began then, monotonic seconds."""
+    return seen.until if plan.for_seconds is None else min(seen.until, since + plan.for_seconds / seen.speed)
+
+
 def _blind(plan: FaultPlan, injected: Moment, seen: Seen) -> Effect:
-    end = seen.until if plan.for_seconds is None else min(seen.until, injected.hi + plan.for_seconds / seen.speed)
+    end = _end(plan, injected.hi, seen)
     inside = [at for at in seen.rounds if injected.hi < at < end]
     text = f"{plan.kind}: {len(inside)} scrapes in {end - injected.hi:.2f} s of {len(seen.rounds)} in all"
     return Effect(len(inside) <= 1 and end > injected.hi, text)  # one may have been under way

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from chaos.results import Happening
+from chaos.results import Happening, revision_told
 from rolloutlab import text
 from rolloutlab.drill.door import Planned, Tell, View
 from rolloutlab.drill.record import Step
@@ -77,8 +77,7 @@ class State:
         return step
 
     def _pods(self, one: Happening) -> set[str]:
-        """Ready pods of its revision, which the name of a replica of this machine begins with."""
-        return self.ready.setdefault(str(one.facts.get("revision") or one.who.rpartition("-")[0]), set())
+        return self.ready.setdefault(revision_told(one.who, one.facts), set())
 
     def counts(self, revision: str) -> tuple[int, int, float | None]:
         """Requests, bad ones and the largest p99 (real seconds) of the last few seconds."""

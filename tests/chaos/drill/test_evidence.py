@@ -226,6 +226,12 @@ def test_who_is_cut_off_before_it_has_answered_is_missed_by_the_router() -> None
     some = missed.copy()
     some["revision"][np.flatnonzero(ours)[-3:]] = CANARY
     assert not verified(cut, INJECTED, seen(some)).verified, "a target still answers"
+    back = missed.copy()
+    late = back["sent_us"] >= 80e6
+    back["revision"][ours & late], back["status"][ours & late] = CANARY, 200
+    assert not verified(cut, INJECTED, seen(back)).verified
+    for_a_while = plan(NodeFault(kind="partition", for_seconds=30), engine="native", for_seconds=30.0)
+    assert verified(for_a_while, INJECTED, seen(back)).verified, "what answers after its end says nothing"
     always = log.copy()
     always["revision"][ours | (np.arange(len(log)) % 4 == 0)] = 0
     assert not verified(cut, INJECTED, seen(always[~ours])).verified, "it was so before"
