@@ -253,6 +253,25 @@ def sent(plan: Plan, target: Target) -> Load:
     return sender._load(target, Path("unused"), 0.0, 0)
 
 
+def test_what_is_not_as_in_the_simulator_is_said(cluster: ApiServer, tmp_path: Path) -> None:
+    """Of connections where a Service balances them; of requests that Traefik does not count where it counts."""
+    kubeconfig = str(cluster.kubeconfig(tmp_path / "kubeconfig"))
+
+    def labels(overrides: dict[str, Any] | None = None, **more: Any) -> str:
+        there = ClusterSettings(kubeconfig=kubeconfig, namespace=HERE, **more)
+        settings = Settings(cluster=there, state=tmp_path / "state")
+        return "; ".join(make(Source(path=str(QUICK), overrides=overrides or {}), "canary", settings).labels)
+
+    connections, uncounted = "each request brings a connection of its own", "Traefik counts a request"
+    counted = {"router_metrics": "http://127.0.0.1:8082/metrics"}
+    assert (connections in labels(), uncounted in labels()) == (False, False)
+    assert connections in labels(routing="service")
+    assert connections in labels(observe="deployment/web", address="127.0.0.1:80")
+    assert uncounted in labels(**counted)
+    assert uncounted not in labels({"router.noEndpoints": "uncounted"}, **counted)
+    assert uncounted not in labels({"metrics.source": "pods"}, **counted)
+
+
 def test_behind_a_gateway_connections_are_kept_alive(plan: Plan) -> None:
     assert sent(plan, Target(host="127.0.0.1", port=80)).new_connection_share == 0.0
     many = replace(plan, steps=((0.0, 1000.0),))
